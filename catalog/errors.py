@@ -1,0 +1,137 @@
+"""What can go wrong, in one tree named after the DALI faults.
+
+::
+
+    CatalogError
+    ├── UsageError                the caller asked for something that cannot be done as asked
+    │   ├── SettingsError         a setting is unknown, missing or of the wrong kind
+    │   ├── QueryError            the ADQL text is not valid; carries code, position and hint
+    │   ├── ParameterError        a protocol parameter is unknown, repeated or out of range
+    │   └── NotFoundError         no such identifier, table, resource
+    ├── IntegrityError            the operations database refuses the change; says which rule
+    ├── ResourceLimitError        a limit was reached: time, rows, bytes, depth
+    │   └── QueryTimeoutError     the database did not answer within the allowed time
+    ├── UnavailableError          a service that we depend on does not answer
+    └── InternalError             our own mistake; the text shown outside says nothing of the inside
+
+A fault is raised where it is known, with the sentence the user will read. It becomes a document in
+``catalog.web.responses`` and a line on stderr in ``catalog.cli``, nowhere else.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CatalogError",
+    "IntegrityError",
+    "InternalError",
+    "NotFoundError",
+    "ParameterError",
+    "QueryError",
+    "QueryTimeoutError",
+    "ResourceLimitError",
+    "SettingsError",
+    "UnavailableError",
+    "UsageError",
+]
+
+
+class CatalogError(Exception):
+    """Root of all faults that the toolkit raises on purpose.
+
+    Args:
+        message: One sentence for the user: what was wrong, what was expected, where.
+        hint: What to do about it, when one thing is likely to help.
+    """
+
+    code = "Error"
+    """Stable word for machines; every class has its own."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(CatalogError):
+    """The caller asked for something that cannot be done as asked."""
+
+    code = "UsageFault"
+
+
+class SettingsError(UsageError):
+    """A setting is unknown, missing or of the wrong kind."""
+
+    code = "SettingsFault"
+
+
+class ParameterError(UsageError):
+    """A protocol parameter is repeated, out of range or of the wrong form (DALI 1.1 section 3)."""
+
+    code = "ParameterFault"
+
+
+class NotFoundError(UsageError):
+    """No such identifier, table or resource."""
+
+    code = "NotFoundFault"
+
+
+class QueryError(UsageError):
+    """The ADQL text is not valid (ADQL 2.1).
+
+    Args:
+        message: What was wrong and what was expected.
+        code: Stable word for the kind of mistake, such as ``unknown-column``.
+        line: Line of the query, counted from 1; None when the whole query is meant.
+        column: Column in that line, counted from 1.
+        length: How many characters the caret should underline.
+        hint: The ADQL way, or a did-you-mean.
+    """
+
+    code = "QueryFault"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "syntax",
+        line: int | None = None,
+        column: int | None = None,
+        length: int = 1,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.query_code = code
+        self.line = line
+        self.column = column
+        self.length = length
+
+
+class IntegrityError(CatalogError):
+    """The operations database refuses the change; the message names the rule."""
+
+    code = "IntegrityFault"
+
+
+class ResourceLimitError(CatalogError):
+    """A limit of the service was reached: time, rows, bytes, depth."""
+
+    code = "LimitFault"
+
+
+class QueryTimeoutError(ResourceLimitError):
+    """The database did not answer within the allowed time."""
+
+    code = "TimeoutFault"
+
+
+class UnavailableError(CatalogError):
+    """A service that we depend on does not answer now; the same request may succeed later."""
+
+    code = "TransientFault"
+
+
+class InternalError(CatalogError):
+    """Our own mistake. The text shown outside names no table, path or driver."""
+
+    code = "FatalFault"

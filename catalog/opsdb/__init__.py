@@ -1,0 +1,1 @@
+"""The operations database: what exists, where it lies and in what state. It stores no data, only facts about them."""

@@ -1,0 +1,191 @@
+"""One frozen model of every setting: ``catalog.toml``, then the environment, then the command line.
+
+A setting ``section.key`` of the file is ``CATALOG_SECTION_KEY`` in the environment. Unknown keys are errors in both.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from catalog.errors import SettingsError
+
+__all__ = [
+    "AttachedSettings",
+    "DatabaseSettings",
+    "PublicationSettings",
+    "ServiceSettings",
+    "Settings",
+    "TapSettings",
+    "load_settings",
+]
+
+_PREFIX = "CATALOG_"
+_CONFIG_VARIABLE = "CATALOG_CONFIG"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DatabaseSettings(_Section):
+    """Where the operations database is."""
+
+    url: SecretStr = SecretStr("sqlite:///var/catalog.db")
+    """``sqlite:///path`` or ``postgresql://…``; the owner's login."""
+
+    public_url: SecretStr | None = None
+    """Read-only login for queries from outside; the owner's is used, read-only, when absent."""
+
+
+class AttachedSettings(_Section):
+    """An existing operations database with names of its own, read in place (PostgreSQL)."""
+
+    schema_name: Annotated[str, Field(alias="schema")] = "public"
+    """Schema that holds their tables."""
+
+    table_prefix: str = ""
+    """Put before every table name that is not renamed."""
+
+    tables: Mapping[str, str] = Field(default_factory=dict)
+    """Our table name to theirs; an empty name says that they have none."""
+
+    columns: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
+    """Our table, our column to theirs; an empty name says that they have none (NULL)."""
+
+    enums: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
+    """``table.column`` to a map from their value to ours."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class PublicationSettings(_Section):
+    """Under which name the holdings are published."""
+
+    authority: str = "ccat.example"
+    """IVOA authority id; the default is reserved for synthetic catalogs."""
+
+    path: str = "raw"
+    """Path of the publisher identifiers: ``ivo://<authority>/<path>?<package id>``."""
+
+    publisher: str = "CCAT Observatory (synthetic demonstration)"
+    contact: str | None = None
+
+
+class ServiceSettings(_Section):
+    """The HTTP service."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    base_url: str | None = None
+    """What the world calls us, without a slash at the end; made of host and port when absent."""
+
+    title: str = "FYST raw data catalog"
+
+    housekeeping_s: Annotated[float, Field(gt=0)] = 2.0
+    """Seconds between two looks at the queue of packages that others changed."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _plain_url(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("expected a URL that starts with http:// or https://")
+        return value.rstrip("/") if value else value
+
+    @property
+    def url(self) -> str:
+        """Base URL, as clients see it."""
+        return self.base_url or f"http://{self.host}:{self.port}"
+
+
+class TapSettings(_Section):
+    """Limits of the TAP service; what is advertised is what is enforced."""
+
+    maxrec_default: Annotated[int, Field(ge=1)] = 20_000
+    maxrec_hard: Annotated[int, Field(ge=1)] = 5_000_000
+    sync_timeout_s: Annotated[float, Field(gt=0)] = 60.0
+    default_format: Literal["votable", "votable/td"] = "votable"
+
+
+class Settings(_Section):
+    """Everything that an operator may decide."""
+
+    database: DatabaseSettings = DatabaseSettings()
+    attached: AttachedSettings | None = None
+    publication: PublicationSettings = PublicationSettings()
+    service: ServiceSettings = ServiceSettings()
+    tap: TapSettings = TapSettings()
+
+    def with_database(self, url: str | None) -> Self:
+        """The same settings on another database; None changes nothing."""
+        if url is None:
+            return self
+        database = self.database.model_copy(update={"url": SecretStr(url), "public_url": None})
+        return self.model_copy(update={"database": database})
+
+    def with_service(self, *, host: str | None = None, port: int | None = None) -> Self:
+        """The same settings on another host or port; None changes nothing."""
+        changes = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
+        return self.model_copy(update={"service": self.service.model_copy(update=changes)})
+
+
+def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read ``catalog.toml`` and the environment.
+
+    Args:
+        path: The file; the variable ``CATALOG_CONFIG`` or ``catalog.toml`` in the current folder when None, and
+            then it may be absent.
+        environ: The environment; the process's own when None.
+
+    Raises:
+        SettingsError: The file is not TOML, a key is unknown, or a value is of the wrong kind; says which.
+    """
+    environ = os.environ if environ is None else environ
+    named = path or (Path(environ[_CONFIG_VARIABLE]) if environ.get(_CONFIG_VARIABLE) else None)
+    values = _read_file(named or Path("catalog.toml"), required=named is not None)
+    _merge_environment(values, environ)
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(_first_problem(error)) from None
+
+
+def _read_file(path: Path, *, required: bool) -> dict[str, Any]:
+    if not required and not path.exists():
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"there is no settings file {path}") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read as TOML: {error}") from None
+
+
+def _merge_environment(values: dict[str, Any], environ: Mapping[str, str]) -> None:
+    """Lay ``CATALOG_SECTION_KEY`` over the file's values; an unknown section is an error."""
+    sections = {name: field for name, field in Settings.model_fields.items() if name != "attached"}
+    for name in sorted(environ):
+        if not name.startswith(_PREFIX) or name == _CONFIG_VARIABLE:
+            continue
+        section, _, key = name.removeprefix(_PREFIX).lower().partition("_")
+        if section not in sections or not key:
+            known = ", ".join(f"{_PREFIX}{known.upper()}_…" for known in sections)
+            raise SettingsError(f"the environment sets {name}, which is no setting; expected {known}")
+        values.setdefault(section, {})
+        if not isinstance(values[section], dict):
+            raise SettingsError(f"'{section}' in the settings file is not a section")
+        values[section][key] = environ[name]
+
+
+def _first_problem(error: ValidationError) -> str:
+    """One line on the first problem; values are not shown, they may be secrets."""
+    problem = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"'{where}' is no setting; see docs/reference/settings.md"
+    return f"setting '{where}': {problem['msg']}"

@@ -1,0 +1,1 @@
+"""The vocabulary of the Virtual Observatory: types, tables, identifiers, regions, times. Pure: no database, no HTTP."""
