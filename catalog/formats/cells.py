@@ -1,0 +1,132 @@
+"""Arrow columns taken apart: the offsets and elements of lists, the offsets and bytes of text, cells as text.
+
+Everything here works on whole columns. A null cell is an empty one unless a function says otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from catalog.vo.table import Column
+from catalog.vo.types import Datatype
+
+__all__ = [
+    "Bytes",
+    "Offsets",
+    "Spelling",
+    "array_length",
+    "cell_text",
+    "list_parts",
+    "text_bytes",
+    "text_parts",
+]
+
+Offsets = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """How a text format spells what is not an ordinary number."""
+
+    true: str
+    false: str
+    nan: str
+    positive_infinity: str
+    negative_infinity: str
+    missing_integer: str
+    """A null inside an array of whole numbers."""
+
+    missing_float: str
+    missing_boolean: str
+    separator: str = " "
+    """Between the elements of an array."""
+
+    opening: str = ""
+    closing: str = ""
+
+
+def array_length(column: Column) -> int | None:
+    """Number of characters or elements that every cell has; None when it varies or the column is a scalar.
+
+    ``arraysize`` of several dimensions counts as their product (VOTable 1.4 section 2.2).
+    """
+    arraysize = column.arraysize or ""
+    if arraysize.endswith("*") or not arraysize:
+        return None
+    length = 1
+    for dimension in arraysize.split("x"):
+        length *= int(dimension)
+    return length
+
+
+def list_parts(array: pa.Array) -> tuple[Offsets, pa.Array]:
+    """Offsets (n + 1, from zero) and elements of a list column."""
+    lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
+    if array.null_count and pa.types.is_fixed_size_list(array.type):
+        lengths = np.where(array.is_valid().to_numpy(zero_copy_only=False), lengths, 0)
+    offsets = np.zeros(len(array) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets, pc.list_flatten(array)
+
+
+def text_parts(array: pa.Array) -> tuple[Offsets, Bytes]:
+    """Offsets (n + 1, from zero) and UTF-8 bytes of a text column."""
+    filled = array.fill_null("") if array.null_count else array
+    _, offset_buffer, data_buffer = filled.buffers()
+    if data_buffer is None or offset_buffer is None:
+        return np.zeros(len(array) + 1, np.int64), np.empty(0, np.uint8)
+    raw = np.frombuffer(offset_buffer, np.int32)[filled.offset : filled.offset + len(filled) + 1]
+    offsets = raw.astype(np.int64)
+    data = np.frombuffer(data_buffer, np.uint8)[offsets[0] : offsets[-1]]
+    return offsets - offsets[0], data
+
+
+def text_bytes(array: pa.Array) -> bytes:
+    """All cells of a text column one after the other, as UTF-8."""
+    return text_parts(array)[1].tobytes()
+
+
+def cell_text(array: pa.Array, column: Column, spelling: Spelling) -> pa.Array:
+    """Cells of a column as text; text columns pass unchanged, nulls stay null."""
+    if column.is_array:
+        return _array_text(array, column.datatype, spelling)
+    return _scalar_text(array, column.datatype, spelling)
+
+
+def _scalar_text(values: pa.Array, datatype: Datatype, spelling: Spelling) -> pa.Array:
+    if datatype.is_text:
+        return values
+    if datatype is Datatype.BOOLEAN:
+        return pc.if_else(values, spelling.true, spelling.false)
+    text = values.cast(pa.string())
+    if datatype.is_integer or pc.all(pc.is_finite(values)).as_py() is not False:
+        return text
+    infinity = pc.if_else(pc.greater(values, 0), spelling.positive_infinity, spelling.negative_infinity)
+    text = pc.if_else(pc.is_inf(values), infinity, text)
+    return pc.if_else(pc.is_nan(values), spelling.nan, text)
+
+
+def _array_text(array: pa.Array, datatype: Datatype, spelling: Spelling) -> pa.Array:
+    offsets, values = list_parts(array)
+    elements = _scalar_text(values, datatype, spelling)
+    if elements.null_count:
+        elements = elements.fill_null(_missing(datatype, spelling))
+    lists = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), elements)
+    joined = pc.binary_join(lists, spelling.separator)
+    if spelling.opening:
+        joined = pc.binary_join_element_wise(spelling.opening, joined, spelling.closing, "")
+    if array.null_count:
+        joined = pc.if_else(array.is_valid(), joined, pa.scalar(None, pa.string()))
+    return joined
+
+
+def _missing(datatype: Datatype, spelling: Spelling) -> str:
+    if datatype is Datatype.BOOLEAN:
+        return spelling.missing_boolean
+    return spelling.missing_float if datatype.is_float else spelling.missing_integer
