@@ -1,0 +1,255 @@
+"""SQLite through the standard library: connections that write, and guarded ones that only read."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow as pa
+
+from catalog.db.arrow import BATCH_ROWS, batch_from_rows
+from catalog.db.faults import bad_cast, sqlite_fault
+from catalog.db.statement import Query
+from catalog.errors import CatalogError, InternalError, SettingsError, UnavailableError
+from catalog.vo.table import Table
+
+__all__ = ["BUSY_SECONDS", "SqlFunction", "SqliteReader", "prepare_writer"]
+
+BUSY_SECONDS = 60.0
+"""How long a connection waits for another's lock."""
+
+_STEPS = 10_000  # of the virtual machine between two looks at the clock: about a millisecond
+_READ_SETTINGS = (
+    "PRAGMA case_sensitive_like = ON",  # LIKE as on PostgreSQL; deprecated, with nothing in its place
+    "PRAGMA cache_size = -65536",  # KiB
+    "PRAGMA mmap_size = 268435456",
+)
+_WRITE_SETTINGS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = NORMAL",
+    "PRAGMA foreign_keys = ON",
+)
+_LIMITS = {
+    sqlite3.SQLITE_LIMIT_LENGTH: 64 * 1024 * 1024,  # bytes of one value or row
+    sqlite3.SQLITE_LIMIT_SQL_LENGTH: 4 * 1024 * 1024,
+    sqlite3.SQLITE_LIMIT_EXPR_DEPTH: 1000,
+    sqlite3.SQLITE_LIMIT_COMPOUND_SELECT: 100,
+    sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 10_000,
+    sqlite3.SQLITE_LIMIT_ATTACHED: 0,
+    sqlite3.SQLITE_LIMIT_WORKER_THREADS: 0,
+}
+_READS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE}
+_CHANGES = {sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE}
+_RTREE_TABLES = ("_node", "_rowid", "_parent")
+_FORBIDDEN_FUNCTIONS = {"load_extension", "fts3_tokenizer", "zeroblob", "randomblob"}
+
+
+@dataclass(frozen=True, slots=True)
+class SqlFunction:
+    """A function that SQLite lacks and translated queries call.
+
+    It may raise a `catalog.errors.CatalogError`, which becomes the fault of the query; a ``ValueError`` means a value
+    that a CAST cannot read.
+    """
+
+    name: str
+    narg: int
+    """Number of arguments; -1 for any."""
+
+    function: Callable[..., Any]
+    deterministic: bool = True
+
+
+def prepare_writer(connection: sqlite3.Connection) -> None:
+    """Settle a new connection of the owner; transactions are begun by `catalog.db.database` in so many words."""
+    connection.isolation_level = None
+    for setting in _WRITE_SETTINGS:
+        connection.execute(setting).close()
+
+
+class SqliteReader:
+    """Opens guarded connections to one file.
+
+    They are read-only, and the authorizer lets through nothing but SELECT: no PRAGMA, no ATTACH, no temporary tables.
+
+    Args:
+        path: The file.
+        functions: Registered on every connection.
+    """
+
+    def __init__(self, path: Path, functions: Sequence[SqlFunction]) -> None:
+        self._path = path
+        self._functions = tuple(functions)
+
+    def start(self, query: Query, table: Table, timeout_s: float) -> SqliteSource:
+        """A query that runs when its first batch is fetched."""
+        return SqliteSource(self, query, table, timeout_s)
+
+    def explain(self, query: Query, timeout_s: float) -> str:
+        """The plan, one step a line, indented by depth."""
+        guard = Guard(timeout_s)
+        with closing(self.open(guard)) as connection:
+            try:
+                rows = connection.execute(f"EXPLAIN QUERY PLAN {query.sql}", query.named).fetchall()
+            except sqlite3.Error as error:
+                raise guard.fault(error) from error
+        depths = {0: -1}
+        lines = []
+        for identifier, parent, _, detail in rows:
+            depths[identifier] = depths.get(parent, -1) + 1
+            lines.append("  " * depths[identifier] + detail)
+        return "\n".join(lines)
+
+    def close(self) -> None:
+        """Nothing is kept open between queries."""
+
+    def open(self, guard: Guard) -> sqlite3.Connection:
+        """A new guarded connection.
+
+        Raises:
+            SettingsError: The file is not a SQLite database.
+            UnavailableError: There is no such file, or it cannot be opened.
+        """
+        if not self._path.exists():
+            raise UnavailableError(
+                f"the database file {self._path.name} does not exist", hint="`catalog init` creates it."
+            )
+        connection: sqlite3.Connection | None = None
+        try:
+            connection = sqlite3.connect(
+                f"file:{quote(str(self._path))}?mode=ro",
+                uri=True,
+                timeout=BUSY_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            self._settle(connection, guard)
+        except sqlite3.Error as error:
+            if connection is not None:
+                connection.close()
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+                raise SettingsError(f"the file {self._path.name} is not a SQLite database") from error
+            raise guard.fault(error) from error
+        return connection
+
+    def _settle(self, connection: sqlite3.Connection, guard: Guard) -> None:
+        for setting in _READ_SETTINGS:
+            connection.execute(setting).close()
+        connection.execute("SELECT count(*) FROM sqlite_master").close()  # read the file while errors are plain
+        for category, limit in _LIMITS.items():
+            connection.setlimit(category, limit)
+        for known in self._functions:
+            connection.create_function(
+                known.name, known.narg, guard.watch(known.function), deterministic=known.deterministic
+            )
+        connection.set_progress_handler(guard.expired, _STEPS)
+        connection.set_authorizer(_authorize)
+
+
+def _authorize(action: int, first: str | None, second: str | None, database: str | None, source: str | None) -> int:
+    if action in _READS:
+        return sqlite3.SQLITE_OK
+    if action == sqlite3.SQLITE_FUNCTION:
+        return sqlite3.SQLITE_DENY if second in _FORBIDDEN_FUNCTIONS else sqlite3.SQLITE_OK
+    # An R*Tree prepares its changes when it is opened; the file is read-only, they cannot run.
+    if action in _CHANGES and first is not None and first.endswith(_RTREE_TABLES):
+        return sqlite3.SQLITE_OK
+    return sqlite3.SQLITE_DENY
+
+
+class Guard:
+    """Watches one query: the time that it may take, a wish to stop, and what its functions raise.
+
+    Args:
+        timeout_s: Seconds that the database may spend; the time that the reader takes between batches is not counted.
+    """
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._left = timeout_s
+        self._deadline = time.monotonic() + timeout_s
+        self._stop = False
+        self._raised: BaseException | None = None
+
+    def resume(self) -> None:
+        """The database works again."""
+        self._deadline = time.monotonic() + self._left
+
+    def pause(self) -> None:
+        """The reader works."""
+        self._left = self._deadline - time.monotonic()
+
+    def stop(self) -> None:
+        """Make the query end soon."""
+        self._stop = True
+
+    def expired(self) -> bool:
+        """Whether the query must end; SQLite asks now and then."""
+        return self._stop or time.monotonic() > self._deadline
+
+    def watch(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, with what it raises kept for `fault`: SQLite forgets it."""
+
+        def watched(*arguments: Any) -> Any:
+            try:
+                return function(*arguments)
+            except BaseException as error:
+                self._raised = error
+                raise
+
+        return watched
+
+    def fault(self, error: sqlite3.Error) -> BaseException:
+        """What the query failed of."""
+        raised = self._raised
+        if raised is None:
+            return sqlite_fault(error, timeout_s=self._timeout_s)
+        if isinstance(raised, CatalogError) or not isinstance(raised, Exception):
+            return raised
+        if isinstance(raised, ValueError):
+            return bad_cast()
+        return InternalError("a function of the query failed; the log of the service says why")
+
+
+class SqliteSource:
+    """One query on a connection of its own (`catalog.db.batches.Source`)."""
+
+    def __init__(self, reader: SqliteReader, query: Query, table: Table, timeout_s: float) -> None:
+        self._reader = reader
+        self._query = query
+        self._table = table
+        self._guard = Guard(timeout_s)
+        self._connection: sqlite3.Connection | None = None
+        self._cursor: sqlite3.Cursor | None = None
+
+    def fetch(self) -> list[pa.RecordBatch]:
+        self._guard.resume()
+        try:
+            if self._cursor is None:
+                self._connection = self._reader.open(self._guard)
+                self._cursor = self._connection.execute(self._query.sql, self._query.named)
+            rows = self._cursor.fetchmany(BATCH_ROWS)
+        except sqlite3.Error as error:
+            raise self._guard.fault(error) from error
+        finally:
+            self._guard.pause()
+        return [batch_from_rows(self._table, rows)] if rows else []
+
+    def interrupt(self) -> None:
+        self._guard.stop()
+        connection = self._connection
+        if connection is not None:
+            connection.interrupt()
+
+    def release(self, *, interrupted: bool) -> None:
+        cursor, self._cursor = self._cursor, None
+        if cursor is not None:
+            cursor.close()
+        if self._connection is not None:
+            self._connection.close()
