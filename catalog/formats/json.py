@@ -39,7 +39,7 @@ def encode_json(stream: TableStream, batches: Iterable[pa.RecordBatch], infos: S
     """The whole object; a `CatalogError` among the batches becomes ``"status": "ERROR"`` at the end."""
     columns = stream.table.columns
     head = {
-        "infos": [{"name": info.name, "value": info.value} for info in infos],
+        "infos": [_statement(info) for info in infos],
         "columns": [_description(column) for column in columns],
     }
     yield (_dumps(head)[:-1] + ', "data": [').encode()
@@ -57,6 +57,11 @@ def encode_json(stream: TableStream, batches: Iterable[pa.RecordBatch], infos: S
         yield separator + _rows(columns, batch)
         separator = b",\n"
     yield ("\n], " + _dumps(_outcome(stream, fault))[1:] + "\n").encode()
+
+
+def _statement(info: Info) -> dict[str, str]:
+    stated = {"name": info.name, "value": info.value}
+    return stated if info.content is None else stated | {"content": info.content}
 
 
 def _description(column: Column) -> dict[str, str]:

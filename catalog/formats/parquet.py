@@ -58,7 +58,7 @@ def encode_parquet(stream: TableStream, batches: Iterable[pa.RecordBatch], infos
     outlet = _Outlet()
     writer = pq.ParquetWriter(pa.PythonFile(outlet, mode="w"), schema, compression="snappy")
     for group in _groups(batches):
-        writer.write_table(pa.Table.from_batches(group, schema=schema), row_group_size=_GROUP_ROWS)
+        writer.write_table(pa.Table.from_batches(group, schema=schema))
         yield outlet.empty()
     metadata = metadata_document(stream.table, infos=infos, truncated=stream.truncated)
     writer.add_key_value_metadata(
