@@ -196,6 +196,8 @@ def test_astropy_validates_without_a_word(
         assert votable.validate(path, output=report), report.getvalue()
     path.write_bytes(error_document("no"))
     assert votable.validate(path, output=io.StringIO())
+    path.write_bytes(path.read_bytes().replace(b"<RESOURCE", b"<BOGUS/><RESOURCE"))
+    assert not votable.validate(path, output=io.StringIO())
 
 
 @pytest.mark.conformance
