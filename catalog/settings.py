@@ -9,7 +9,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
@@ -109,7 +109,6 @@ class TapSettings(_Section):
     maxrec_default: Annotated[int, Field(ge=1)] = 20_000
     maxrec_hard: Annotated[int, Field(ge=1)] = 5_000_000
     sync_timeout_s: Annotated[float, Field(gt=0)] = 60.0
-    default_format: Literal["votable", "votable/td"] = "votable"
 
 
 class Settings(_Section):

@@ -182,7 +182,7 @@ class TableStream:
             return pa.Table.from_batches(list(self), schema=self.table.arrow_schema)
 
     def close(self) -> None:
-        """Release what the stream holds: the query is cancelled if it still runs. Safe to repeat."""
+        """Release what the stream holds: the query is cancelled if it still runs. Safe to repeat, from any thread."""
         source, self._batches = self._batches, iter(())
         closer = getattr(source, "close", None)
         if closer is not None:

@@ -1,0 +1,101 @@
+"""VOSI 1.1 documents: availability, capabilities, tables; TAPRegExt 1.0 describes the TAP service."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from catalog.errors import NotFoundError
+from catalog.vo.documents import render
+from catalog.vo.table import Table
+from catalog.vo.tableset import TableSchema
+
+__all__ = [
+    "LanguageFeature",
+    "OutputFormat",
+    "TapCapability",
+    "render_availability",
+    "render_capabilities",
+    "render_table",
+    "render_tables",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFormat:
+    """A format that the TAP service writes (TAPRegExt 1.0 section 2.4)."""
+
+    mime: str
+    aliases: tuple[str, ...]
+    ivo_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageFeature:
+    """Optional features of ADQL of one kind (TAPRegExt 1.0 section 2.3)."""
+
+    type: str
+    """``ivo://ivoa.net/std/TAPRegExt#features-…``."""
+
+    forms: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TapCapability:
+    """What the TAP service can do, and its limits."""
+
+    output_formats: tuple[OutputFormat, ...]
+    features: tuple[LanguageFeature, ...]
+    maxrec_default: int
+    maxrec_hard: int
+    execution_seconds: int
+
+
+def render_availability(*, available: bool, up_since: datetime | None, notes: Sequence[str] = ()) -> bytes:
+    """The availability document (VOSI 1.1 section 5).
+
+    Args:
+        available: Whether queries are answered now.
+        up_since: When the service was started, aware UTC.
+        notes: Sentences for people.
+    """
+    since = up_since.strftime("%Y-%m-%dT%H:%M:%SZ") if up_since else None
+    return render("vosi/availability.xml", available=available, up_since=since, notes=notes)
+
+
+def render_capabilities(base_url: str, tap: TapCapability) -> bytes:
+    """The capabilities document of the TAP service (VOSI 1.1 section 4, TAPRegExt 1.0).
+
+    Args:
+        base_url: URL of the TAP service, without a slash at the end.
+        tap: What it can do.
+    """
+    return render("vosi/capabilities.xml", base_url=base_url, tap=tap)
+
+
+def render_tables(schemas: Sequence[TableSchema], *, columns: bool = True) -> bytes:
+    """The tableset of the service (VOSI 1.1 section 6).
+
+    Args:
+        schemas: Every published schema.
+        columns: Whether tables carry their columns and keys; without them the document is short.
+    """
+    return render("vosi/tables.xml", schemas=schemas, columns=columns)
+
+
+def render_table(schemas: Sequence[TableSchema], name: str) -> bytes:
+    """The description of one table (VOSI 1.1 section 6.2).
+
+    Raises:
+        NotFoundError: There is no such table.
+    """
+    return render("vosi/table.xml", table=_find(schemas, name), columns=True)
+
+
+def _find(schemas: Sequence[TableSchema], name: str) -> Table:
+    for schema in schemas:
+        for table in schema.tables:
+            if table.name.lower() == name.lower():
+                return table
+    raise NotFoundError(f"there is no table '{name[:80]}'; /tables lists those that are published")

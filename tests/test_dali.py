@@ -1,0 +1,58 @@
+"""Parameters of a TAP query: what is read, what is tolerated, what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from catalog.dali import TapParameters, parse_parameters
+from catalog.errors import ParameterError
+
+QUERY = ("QUERY", "SELECT 1 FROM t")
+
+
+def test_names_are_case_blind_and_values_are_kept() -> None:
+    params = parse_parameters(
+        [("query", "SELECT 'a' FROM t"), ("MaxRec", "5"), ("responseformat", "csv"), ("runid", "r1"), ("lang", "adql")]
+    )
+    assert params == TapParameters("SELECT 'a' FROM t", "ADQL", 5, "csv", "r1")
+
+
+@pytest.mark.parametrize("lang", ["ADQL", "ADQL-2.0", "ADQL-2.1", "adql-2.1"])
+def test_languages(lang: str) -> None:
+    assert parse_parameters([QUERY, ("LANG", lang)]).lang == lang.upper()
+
+
+def test_what_old_clients_send_is_tolerated() -> None:
+    params = parse_parameters(
+        [QUERY, ("REQUEST", "doQuery"), ("VERSION", "1.0"), ("FORMAT", "csv"), ("tapclient", "x")]
+    )
+    assert params.responseformat == "csv"
+
+
+def test_responseformat_goes_before_format() -> None:
+    assert parse_parameters([QUERY, ("FORMAT", "csv"), ("RESPONSEFORMAT", "tsv")]).responseformat == "tsv"
+
+
+def test_maxrec_may_be_zero() -> None:
+    assert parse_parameters([QUERY, ("MAXREC", "0")]).maxrec == 0
+
+
+@pytest.mark.parametrize(
+    ("pairs", "named"),
+    [
+        ([], "QUERY is missing"),
+        ([("QUERY", "  ")], "QUERY is missing"),
+        ([QUERY, ("query", "x")], "QUERY was given more than once"),
+        ([QUERY, ("MAXREC", "1"), ("maxrec", "2")], "MAXREC was given more than once"),
+        ([QUERY, ("MAXREC", "-1")], "MAXREC is -1"),
+        ([QUERY, ("MAXREC", "ten")], "MAXREC is 'ten'"),
+        ([QUERY, ("LANG", "OOBLECK")], "LANG is 'OOBLECK'"),
+        ([QUERY, ("LANG", "ADQL-3.0")], "LANG is 'ADQL-3.0'"),
+        ([QUERY, ("RUNID", "x" * 65)], "RUNID has 65 characters"),
+        ([QUERY, ("REQUEST", "getCapabilities")], "REQUEST is 'getCapabilities'"),
+        ([QUERY, ("UPLOAD", "t,param:t")], "UPLOAD is not offered"),
+    ],
+)
+def test_what_is_wrong_is_named(pairs: list[tuple[str, str]], named: str) -> None:
+    with pytest.raises(ParameterError, match=named):
+        parse_parameters(pairs)
