@@ -30,7 +30,7 @@ class _Column(_Strict):
     ucd: str | None = None
     utype: str | None = None
     xtype: str | None = None
-    ref: Literal["icrs", "utc_mjd"] | None = None
+    ref: Literal["icrs", "utc", "utc_mjd"] | None = None
     principal: bool = False
     indexed: bool = False
     std: bool = False
