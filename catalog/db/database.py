@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from threading import Lock
 from typing import Any
 from weakref import WeakSet
 
@@ -55,6 +56,8 @@ class Database:
         self._timeout_s = timeout_s
         self._schemas: dict[str | None, str | None] = {}
         self._running: WeakSet[Batches] = WeakSet()
+        self._lock = Lock()
+        self._closed = False
         self._reader: SqliteReader | PostgresqlReader
         if self._dialect == "sqlite":
             if public_url is not None and parse_address(public_url) != self._url:
@@ -128,7 +131,10 @@ class Database:
         """
         seconds = self._timeout_s if timeout_s is None else timeout_s
         batches = Batches(self._reader.start(self._compile(statement), table, seconds))
-        self._running.add(batches)
+        with self._lock:
+            if self._closed:
+                raise UnavailableError("the catalog is closed")
+            self._running.add(batches)
         return TableStream(table, batches, maxrec=maxrec)
 
     def explain(self, statement: sa.Executable) -> str:
@@ -172,7 +178,10 @@ class Database:
 
     def close(self) -> None:
         """Cancel what still runs and close every connection. Safe to repeat."""
-        for batches in list(self._running):
+        with self._lock:
+            self._closed = True
+            running = list(self._running)
+        for batches in running:
             batches.close()
         self._reader.close()
         self._engine.dispose()
@@ -207,6 +216,8 @@ def _begin(connection: sa.Connection) -> None:
 
 def _say_it_plainly(context: ExceptionContext) -> None:
     """Turn a database that is away or busy, and our own faults, into themselves; leave the rest to SQLAlchemy."""
+    if context.is_pre_ping:
+        return  # the pool replaces the connection
     error = context.original_exception
     if isinstance(error, CatalogError):
         raise error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sqlite3
 
 from adbc_driver_manager import AdbcStatusCode
@@ -30,6 +31,7 @@ _SQLITE_AWAY = {
     sqlite3.SQLITE_PROTOCOL,
 }
 _SQLITE_LIMIT = {sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_NOMEM}
+_TOO_LARGE = re.compile(r"\btoo (many|large|big|deep|complex)|stack overflow|maximum depth")  # codes say SQLITE_ERROR
 
 # PostgreSQL 15 appendix A. Classes: 08 connection, 53 resources, 57 operator intervention, 58 system,
 # 40 rollback (a standby that must catch up), 54 a limit of the program.
@@ -72,7 +74,7 @@ def sqlite_fault(error: sqlite3.Error, *, timeout_s: float) -> CatalogError:
     _log.error("SQLite: %s (%s)", error, getattr(error, "sqlite_errorname", "no code"))
     if primary in _SQLITE_AWAY:
         return unavailable()
-    if primary in _SQLITE_LIMIT or "limit" in str(error) or "too " in str(error):
+    if primary in _SQLITE_LIMIT or _TOO_LARGE.search(str(error)):
         return ResourceLimitError("the query, or a value in it, is too large for the database")
     return _internal()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ __all__ = ["BUSY_SECONDS", "SqlFunction", "SqliteReader", "prepare_writer"]
 BUSY_SECONDS = 60.0
 """How long a connection waits for another's lock."""
 
+_log = logging.getLogger(__name__)
 _STEPS = 10_000  # of the virtual machine between two looks at the clock: about a millisecond
 _READ_SETTINGS = (
     "PRAGMA case_sensitive_like = ON",  # LIKE as on PostgreSQL; deprecated, with nothing in its place
@@ -46,7 +48,7 @@ _LIMITS = {
 }
 _READS = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE}
 _CHANGES = {sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE}
-_RTREE_TABLES = ("_node", "_rowid", "_parent")
+_RTREE_TABLES = ("_node", "_rowid", "_parent", "sqlite_master")
 _FORBIDDEN_FUNCTIONS = {"load_extension", "fts3_tokenizer", "zeroblob", "randomblob"}
 
 
@@ -157,7 +159,7 @@ def _authorize(action: int, first: str | None, second: str | None, database: str
         return sqlite3.SQLITE_OK
     if action == sqlite3.SQLITE_FUNCTION:
         return sqlite3.SQLITE_DENY if second in _FORBIDDEN_FUNCTIONS else sqlite3.SQLITE_OK
-    # An R*Tree prepares its changes when it is opened; the file is read-only, they cannot run.
+    # An R*Tree prepares its changes, and declares itself, when it is opened; the file is read-only, they cannot run.
     if action in _CHANGES and first is not None and first.endswith(_RTREE_TABLES):
         return sqlite3.SQLITE_OK
     return sqlite3.SQLITE_DENY
@@ -214,6 +216,7 @@ class Guard:
             return raised
         if isinstance(raised, ValueError):
             return bad_cast()
+        _log.error("a function of a query failed", exc_info=raised)
         return InternalError("a function of the query failed; the log of the service says why")
 
 

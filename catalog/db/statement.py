@@ -22,6 +22,7 @@ _DIALECTS: dict[DialectName, Dialect] = {
     "sqlite": SQLiteDialect_pysqlite(paramstyle="named"),
     "postgresql": PGDialect_asyncpg(),  # type: ignore[no-untyped-call]
 }
+_DIALECTS["sqlite"].default_schema_name = "main"  # what a logical schema becomes there
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,13 +64,6 @@ class UtcDateTime(TypeDecorator[datetime]):
         assert isinstance(moment, datetime)  # noqa: S101  (both engines hand out text or datetime)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
-    def process_literal_param(self, value: datetime | None, dialect: Dialect) -> str:
-        """Python value as an SQL literal, for defaults and DDL."""
-        if value is None:
-            return "NULL"
-        zone = "+00:00" if dialect.name == "postgresql" else ""
-        return f"'{format_utc(value)}{zone}'"
-
 
 class UuidText(TypeDecorator[UUID]):
     """A UUID: ``uuid`` on PostgreSQL, hyphenated lower-case text on SQLite."""
@@ -96,10 +89,6 @@ class UuidText(TypeDecorator[UUID]):
         if value is None or isinstance(value, UUID):
             return value
         return UUID(value)
-
-    def process_literal_param(self, value: UUID | None, dialect: Dialect) -> str:
-        """Python value as an SQL literal, for defaults and DDL."""
-        return "NULL" if value is None else f"'{value}'"
 
 
 def _parse_uuid(text: str) -> UUID:
