@@ -1,0 +1,87 @@
+"""Views from SELECTs: what SQLAlchemy 2.0 lacks to create and drop them on both engines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.schema import ExecutableDDLElement
+from sqlalchemy.sql.compiler import DDLCompiler, SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+__all__ = ["CreateView", "DropView", "physical_name", "published_now", "published_time"]
+
+
+class CreateView(ExecutableDDLElement):
+    """``CREATE VIEW``: a published table as a SELECT over others.
+
+    Args:
+        name: Published name, such as ``ivoa.obscore``.
+        select: What it shows; its bind values are written out.
+    """
+
+    def __init__(self, name: str, select: sa.Select[Any]) -> None:
+        self.name = name
+        self.select = select
+
+
+class DropView(ExecutableDDLElement):
+    """``DROP VIEW IF EXISTS``."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+@compiles(CreateView)
+def _create_view(element: CreateView, compiler: DDLCompiler, **_: object) -> str:
+    select = compiler.sql_compiler.process(element.select, literal_binds=True)
+    return f"CREATE VIEW {physical_name(element.name, compiler.dialect.name)} AS {select}"
+
+
+@compiles(DropView)
+def _drop_view(element: DropView, compiler: DDLCompiler, **_: object) -> str:
+    return f"DROP VIEW IF EXISTS {physical_name(element.name, compiler.dialect.name)}"
+
+
+def physical_name(name: str, dialect: str) -> str:
+    """A published name as the engine spells it: ``ivoa.obscore``, on SQLite ``ivoa_obscore``."""
+    return name.replace(".", "_") if dialect == "sqlite" else name
+
+
+class published_time(FunctionElement[Any]):  # noqa: N801  (reads as the SQL function that it is)
+    """A stored time as views publish it: without zone, in UTC."""
+
+    type = sa.DateTime()
+    inherit_cache = True
+
+
+@compiles(published_time)
+def _published_time(element: published_time, compiler: SQLCompiler, **options: Any) -> str:
+    return f"timezone('UTC', {compiler.process(element.clauses, **options)})"
+
+
+@compiles(published_time, "sqlite")
+def _published_time_sqlite(element: published_time, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(element.clauses, **options)
+
+
+class published_now(FunctionElement[Any]):  # noqa: N801  (reads as the SQL function that it is)
+    """The database's clock in UTC, as views publish times.
+
+    One value per transaction on PostgreSQL. On SQLite a subquery that refers to nothing is evaluated once per
+    statement, while a bare call would move on with the rows.
+    """
+
+    type = sa.DateTime()
+    inherit_cache = True
+
+
+@compiles(published_now)
+def _published_now(element: published_now, compiler: SQLCompiler, **_: object) -> str:
+    return "timezone('UTC', now())"
+
+
+@compiles(published_now, "sqlite")
+def _published_now_sqlite(element: published_now, compiler: SQLCompiler, **_: object) -> str:
+    return "(SELECT strftime('%Y-%m-%dT%H:%M:%f000', 'now'))"

@@ -1,0 +1,28 @@
+"""What ObsCore keeps in the database beside the tables of the migrations: its table and the published views."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from catalog.obscore.package_obscore import drop_package_obscore, install_package_obscore
+from catalog.obscore.view import drop_views, install_views
+
+__all__ = ["PublishedObjects"]
+
+
+class PublishedObjects:
+    """``catalog.package_obscore`` with its indexes, and the views ``ivoa.*`` and ``fyst.*`` (DerivedObjects).
+
+    A table that is new is empty: `catalog.obscore.freshness.refresh` notices and fills it.
+    """
+
+    def install(self, connection: sa.Connection) -> None:
+        """Make table and views, or bring them to what this version of the code wants. Safe to repeat."""
+        drop_views(connection)
+        install_package_obscore(connection)
+        install_views(connection)
+
+    def drop(self, connection: sa.Connection) -> None:
+        """Remove views and table. Safe to repeat."""
+        drop_views(connection)
+        drop_package_obscore(connection)

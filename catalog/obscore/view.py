@@ -1,0 +1,95 @@
+"""The published views ``ivoa.obscore`` and ``ivoa.obscore_radio``: resolved rows, and what only the moment can say.
+
+Where the data are depends on the copies and on the service's base URL, what one may do with them on the clock; the
+view computes those three columns, all others it passes on, so that the planner reaches the indexes beneath.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import Any
+
+import sqlalchemy as sa
+
+from catalog.obscore.copies import remains
+from catalog.obscore.ddl import CreateView, DropView, published_now
+from catalog.obscore.fyst import fyst_views
+from catalog.obscore.package_obscore import RADIO_TABLE, TABLE, VECTOR_COLUMNS, package_obscore, published_table
+from catalog.opsdb.enums import DataRights
+from catalog.opsdb.models import PhysicalCopy, PublicationSetting
+
+__all__ = [
+    "DATALINK_FORMAT",
+    "DATALINK_PATH",
+    "drop_views",
+    "install_views",
+    "published_views",
+]
+
+DATALINK_PATH = "/datalink/links?ID="
+"""What stands between the service's base URL and the percent-encoded identifier."""
+
+DATALINK_FORMAT = "application/x-votable+xml;content=datalink"
+"""Exactly so, without a blank: clients compare strings (DataLink 1.1 section 3.1)."""
+
+_RESERVED = {"!": "%21", "'": "%27", "(": "%28", ")": "%29", "*": "%2A", "+": "%2B", "/": "%2F", ":": "%3A"}
+_RESERVED |= {"=": "%3D", "?": "%3F"}  # every other character of an identifier stays as it is in a URL's query
+
+
+def published_views() -> dict[str, sa.Select[Any]]:
+    """Every published view, by name, in an order in which they can be created."""
+    return {TABLE: _obscore(), RADIO_TABLE: _radio(), **fyst_views()}
+
+
+def install_views(connection: sa.Connection) -> None:
+    """Create the published views anew. Their tables must exist."""
+    drop_views(connection)
+    for name, select in published_views().items():
+        connection.execute(CreateView(name, select))
+
+
+def drop_views(connection: sa.Connection) -> None:
+    """Remove the published views. Safe to repeat."""
+    for name in reversed(published_views()):
+        connection.execute(DropView(name))
+
+
+def _obscore() -> sa.Select[Any]:
+    resolved = package_obscore().alias("o")
+    computed = {
+        "access_url": _access_url(resolved),
+        "access_format": sa.case((_access_url(resolved).is_not(None), DATALINK_FORMAT)),
+        "data_rights": _data_rights(resolved),
+    }
+    columns = [
+        computed[column.name].label(column.name) if column.name in computed else resolved.c[column.name]
+        for column in published_table(TABLE).columns
+    ]
+    unpublished = [resolved.c[name] for name in ("obscore_key", *VECTOR_COLUMNS, "observing_program_id")]
+    return sa.select(*columns, *unpublished)
+
+
+def _radio() -> sa.Select[Any]:
+    resolved = package_obscore().alias("o")
+    columns = [resolved.c[column.name] for column in published_table(RADIO_TABLE).columns]
+    return sa.select(*columns)
+
+
+def _access_url(resolved: sa.FromClause) -> sa.ColumnElement[Any]:
+    copy, setting = PhysicalCopy.__table__.alias("copy"), PublicationSetting.__table__.alias("setting")
+    some = sa.exists().where(copy.c.raw_data_package_id == resolved.c.raw_data_package_id, remains(copy))
+    base_url = sa.select(setting.c.value).where(setting.c.key == "base_url").scalar_subquery()
+    encoded: sa.ColumnElement[Any] = reduce(
+        lambda text, pair: sa.func.replace(text, *pair), _RESERVED.items(), resolved.c.obs_publisher_did
+    )
+    return sa.case((some, base_url + DATALINK_PATH + encoded))
+
+
+def _data_rights(resolved: sa.FromClause) -> sa.ColumnElement[Any]:
+    declared = resolved.c.declared_rights
+    is_public = sa.or_(declared == DataRights.PUBLIC.value, resolved.c.obs_release_date <= published_now())
+    return sa.case(
+        (declared == DataRights.SECURE.value, DataRights.SECURE.value),
+        (is_public, DataRights.PUBLIC.value),
+        else_=DataRights.PROPRIETARY.value,
+    )
