@@ -15,6 +15,7 @@ from catalog.opsdb.models.copy import (
 from catalog.opsdb.models.declarative import (
     OpsBase,
     OurBase,
+    share_defaults,
 )
 from catalog.opsdb.models.location import (
     DataLocation,
@@ -137,3 +138,6 @@ __all__ = [
     "staging_job_package",
     "user_role",
 ]
+
+for _base in (OpsBase, OurBase):
+    share_defaults(_base.metadata)

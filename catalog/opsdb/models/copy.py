@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from catalog.opsdb.enums import ChecksumAlgorithm, PhysicalCopyStatus, Verification
 from catalog.opsdb.models.declarative import OpsBase, Timestamps, enum_type
 from catalog.opsdb.models.location import DataLocation
-from catalog.opsdb.models.package import RawDataFile, RawDataPackage
+from catalog.opsdb.models.package import RawDataFile, RawDataPackage, checksum_rules
 from catalog.opsdb.models.transfer import DataTransferPackage
 
 __all__ = [
@@ -43,7 +43,7 @@ class PhysicalCopy(Timestamps, OpsBase):
     __mapper_args__ = {"polymorphic_on": "type"}
     __table_args__ = (
         sa.CheckConstraint(_target_of_type(), name="target_of_type"),
-        sa.CheckConstraint("(checksum IS NULL) = (checksum_algorithm IS NULL)", name="checksum_has_algorithm"),
+        *checksum_rules(),
         *(
             sa.Index(
                 f"uq_physical_copy_live_{target.removesuffix('_id')}",
@@ -70,6 +70,11 @@ class PhysicalCopy(Timestamps, OpsBase):
         enum_type(Verification, "verification"), default=Verification.NEVER
     )
     verified_at: Mapped[datetime | None]
+    """When `verification` was found."""
+
+    last_ok_at: Mapped[datetime | None] = mapped_column(server_onupdate=sa.FetchedValue())
+    """When the copy was last found whole, if it is no longer; kept by the database, so that the fact is not lost."""
+
     checksum: Mapped[str | None]
     """As computed from this copy, hexadecimal."""
 

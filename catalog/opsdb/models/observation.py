@@ -7,10 +7,10 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
 
 from catalog.opsdb.enums import ExecutionStatus, ObsCategory, ScanMode, TrackingType
-from catalog.opsdb.models.declarative import OpsBase, Timestamps, enum_type, in_range
+from catalog.opsdb.models.declarative import OpsBase, Timestamps, enum_type, in_range, one_of
 from catalog.opsdb.models.observatory import InstrumentModuleConfiguration
 from catalog.opsdb.models.programme import ObservingProgram, SubObservingProgram
 from catalog.opsdb.models.source import Source
@@ -44,6 +44,14 @@ class ObservationConfiguration(Timestamps, OpsBase):
 
     __tablename__ = "observation_configuration"
     __mapper_args__ = {"polymorphic_on": "type", "polymorphic_identity": "observation_configuration"}
+    __table_args__: tuple[sa.Constraint, ...] = (
+        one_of(
+            "type",
+            "observation_configuration",
+            "chai_observation_configuration",
+            "prime_cam_observation_configuration",
+        ),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     type: Mapped[str]
@@ -104,6 +112,10 @@ class ObsUnit(Timestamps, OpsBase):
 
     __tablename__ = "obs_unit"
     __table_args__ = (
+        sa.ForeignKeyConstraint(
+            ["sub_observing_program_id", "observing_program_id"],
+            [SubObservingProgram.id, SubObservingProgram.observing_program_id],
+        ),
         in_range("priority", 0, 2),
         sa.CheckConstraint("planned_exptime_s >= 0", name="planned_exptime_s_positive"),
     )
@@ -111,7 +123,9 @@ class ObsUnit(Timestamps, OpsBase):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
     observing_program_id: Mapped[int] = mapped_column(sa.ForeignKey(ObservingProgram.id), index=True)
-    sub_observing_program_id: Mapped[int | None] = mapped_column(sa.ForeignKey(SubObservingProgram.id), index=True)
+    sub_observing_program_id: Mapped[int | None] = mapped_column(index=True)
+    """A part of the same programme: the foreign key covers both columns."""
+
     source_id: Mapped[int | None] = mapped_column(sa.ForeignKey(Source.id), index=True)
     obs_mode_id: Mapped[int | None] = mapped_column(sa.ForeignKey(ObsMode.id), index=True)
     observation_configuration_id: Mapped[int | None] = mapped_column(
@@ -129,7 +143,9 @@ class ObsUnit(Timestamps, OpsBase):
     category: Mapped[ObsCategory | None] = mapped_column(enum_type(ObsCategory, "category"))
 
     program: Mapped[ObservingProgram] = relationship()
-    sub_program: Mapped[SubObservingProgram | None] = relationship()
+    sub_program: Mapped[SubObservingProgram | None] = relationship(
+        primaryjoin=lambda: SubObservingProgram.id == foreign(ObsUnit.sub_observing_program_id)
+    )
     source: Mapped[Source | None] = relationship()
     obs_mode: Mapped[ObsMode | None] = relationship()
     configuration: Mapped[ObservationConfiguration | None] = relationship()

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from catalog.opsdb.enums import ModuleKind
-from catalog.opsdb.models.declarative import OpsBase, Timestamps, enum_type, in_range
+from catalog.opsdb.models.declarative import OpsBase, Timestamps, enum_type, in_range, one_of
 
 __all__ = [
     "ChaiModuleConfiguration",
@@ -126,7 +126,10 @@ class InstrumentModuleConfiguration(Timestamps, OpsBase):
     """A named set-up of a module; subclasses add what only some instruments have."""
 
     __tablename__ = "instrument_module_configuration"
-    __table_args__ = (sa.UniqueConstraint("instrument_module_id", "name"),)
+    __table_args__: tuple[sa.Constraint, ...] = (
+        sa.UniqueConstraint("instrument_module_id", "name"),
+        one_of("type", "instrument_module_configuration", "chai_module_configuration"),
+    )
     __mapper_args__ = {"polymorphic_on": "type", "polymorphic_identity": "instrument_module_configuration"}
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -29,12 +29,17 @@ class StoredBytes:
     )
 
 
+def checksum_rules() -> tuple[sa.CheckConstraint, ...]:
+    """CHECKs of a checksum: it carries its algorithm, and equal ones are spelled alike."""
+    return (
+        sa.CheckConstraint("(checksum IS NULL) = (checksum_algorithm IS NULL)", name="checksum_has_algorithm"),
+        sa.CheckConstraint("checksum = lower(checksum)", name="checksum_lower_case"),
+    )
+
+
 def stored_bytes_rules() -> tuple[sa.CheckConstraint, ...]:
     """CHECKs of `StoredBytes`."""
-    return (
-        sa.CheckConstraint("size_bytes >= 0", name="size_bytes_positive"),
-        sa.CheckConstraint("(checksum IS NULL) = (checksum_algorithm IS NULL)", name="checksum_has_algorithm"),
-    )
+    return (sa.CheckConstraint("size_bytes >= 0", name="size_bytes_positive"), *checksum_rules())
 
 
 class RawDataPackage(Timestamps, StoredBytes, OpsBase):

@@ -49,10 +49,14 @@ class SubObservingProgram(Timestamps, ReleaseRule, OpsBase):
     """A part of a programme with a release rule of its own, if it states one."""
 
     __tablename__ = "sub_observing_program"
-    __table_args__ = (sa.UniqueConstraint("observing_program_id", "short_name"), *_one_release_rule())
+    __table_args__ = (
+        sa.UniqueConstraint("observing_program_id", "short_name"),
+        sa.UniqueConstraint("id", "observing_program_id"),
+        *_one_release_rule(),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    observing_program_id: Mapped[int] = mapped_column(sa.ForeignKey(ObservingProgram.id), index=True)
+    observing_program_id: Mapped[int] = mapped_column(sa.ForeignKey(ObservingProgram.id))
     name: Mapped[str]
     short_name: Mapped[str]
 

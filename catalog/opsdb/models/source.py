@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from catalog.opsdb.models.declarative import OpsBase, Timestamps, in_range
+from catalog.opsdb.models.declarative import OpsBase, Timestamps, in_range, one_of
 
 __all__ = ["ConstantElevationSource", "FixedSource", "SolarSystemObject", "Source"]
 
@@ -15,6 +15,9 @@ class Source(Timestamps, OpsBase):
 
     __tablename__ = "source"
     __mapper_args__ = {"polymorphic_on": "type", "polymorphic_identity": "source"}
+    __table_args__: tuple[sa.Constraint, ...] = (
+        one_of("type", "source", "fixed_source", "solar_system_object", "constant_elevation_source"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     type: Mapped[str] = mapped_column(index=True)

@@ -1,0 +1,116 @@
+"""Rules that no CHECK can say: what is never deleted, and what never changes once it is set."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.orm import DeclarativeBase
+
+from catalog.opsdb.models import (
+    DataLocation,
+    DiskDataLocation,
+    InstrumentModuleConfiguration,
+    ObservationConfiguration,
+    PackagePublication,
+    PhysicalCopy,
+    RawDataPackage,
+    S3DataLocation,
+    Site,
+    Source,
+    TapeDataLocation,
+)
+from catalog.opsdb.triggers.dialect import PREFIX, create_function, differ, physical, refuse
+
+__all__ = ["rule_statements"]
+
+_INACTIVE = "set its flag active to false instead"
+_NEVER_DELETED: dict[type[DeclarativeBase], str] = {
+    PhysicalCopy: "a physical copy is never deleted from the records; set its status to 'deleted' instead",
+    RawDataPackage: "a package is never deleted from the records; withdraw it from publication instead",
+    Site: "a site is never deleted from the records; set its locations inactive instead",
+    DataLocation: f"a location is never deleted from the records; {_INACTIVE}",
+    DiskDataLocation: f"a disk location is never deleted from the records; {_INACTIVE}",
+    S3DataLocation: f"an S3 location is never deleted from the records; {_INACTIVE}",
+    TapeDataLocation: f"a tape location is never deleted from the records; {_INACTIVE}",
+    PackagePublication: "the public identifier of a package is never deleted; withdraw the package instead",
+}
+_FIXED: tuple[tuple[type[DeclarativeBase], tuple[str, ...], str], ...] = (
+    (Site, ("id", "key"), "the key of a site never changes, because links hold it; give it another name instead"),
+    (
+        PackagePublication,
+        ("raw_data_package_id", "obs_publisher_did"),
+        "the public identifier of a package never changes once it is set",
+    ),
+    (Source, ("type",), "the type of a source never changes; make a new source instead"),
+    (DataLocation, ("storage_type",), "the storage type of a location never changes; make a new location instead"),
+    (ObservationConfiguration, ("type",), "the type of an observation configuration never changes; make a new one"),
+    (InstrumentModuleConfiguration, ("type",), "the type of a module configuration never changes; make a new one"),
+)
+_BYTES = ("size_bytes", "checksum", "checksum_algorithm")
+_BYTES_SENTENCE = (
+    "size and checksum of a package never change once a copy has been verified; "
+    "make a new package that supersedes it instead"
+)
+
+
+def rule_statements(tables: list[sa.Table], engine: str) -> list[str]:
+    """DDL of all rules on the given tables."""
+    statements = []
+    for model, sentence in _NEVER_DELETED.items():
+        table = _table(model)
+        if table in tables:
+            statements += _never_deleted(table, sentence, engine)
+    for model, columns, sentence in _FIXED:
+        table = _table(model)
+        if table in tables:
+            name = f"{PREFIX}fixed_{table.name}"
+            event = f"UPDATE OF {', '.join(columns)}"
+            statements += refuse(name, table, event, sentence, differ(columns, engine), engine)
+    if _table(RawDataPackage) in tables:
+        statements += _fixed_bytes(engine)
+        statements += _last_ok(engine)
+    return statements
+
+
+def _table(model: type[DeclarativeBase]) -> sa.Table:
+    table = model.__table__
+    assert isinstance(table, sa.Table)  # noqa: S101  (every model is mapped to one)
+    return table
+
+
+def _never_deleted(table: sa.Table, sentence: str, engine: str) -> list[str]:
+    name = f"{PREFIX}kept_{table.name}"
+    statements = refuse(name, table, "DELETE", sentence, None, engine)
+    if engine == "postgresql":
+        statements.append(
+            f"CREATE TRIGGER {name}_all BEFORE TRUNCATE ON {physical(table, engine)} FOR EACH STATEMENT "
+            f"EXECUTE FUNCTION catalog.{name}()"
+        )
+    return statements
+
+
+def _fixed_bytes(engine: str) -> list[str]:
+    """A package's bytes are fixed as soon as a copy was found whole, and stay so when that copy is lost."""
+    copies = physical(_table(PhysicalCopy), engine)
+    verified = (
+        f"{differ(_BYTES, engine)} AND EXISTS (SELECT 1 FROM {copies} c WHERE c.raw_data_package_id = OLD.id "
+        "AND (c.verification = 'ok' OR c.last_ok_at IS NOT NULL))"
+    )
+    event = f"UPDATE OF {', '.join(_BYTES)}"
+    return refuse(f"{PREFIX}bytes", _table(RawDataPackage), event, _BYTES_SENTENCE, verified, engine)
+
+
+def _last_ok(engine: str) -> list[str]:
+    """Keep when a copy was last found whole, once a later verification says otherwise."""
+    name = f"{PREFIX}last_ok"
+    table = physical(_table(PhysicalCopy), engine)
+    lost = "OLD.verification = 'ok' AND NEW.verification <> 'ok'"
+    forgotten = "OLD.last_ok_at IS NOT NULL AND NEW.last_ok_at IS NULL"
+    event = f"UPDATE OF verification, last_ok_at ON {table} FOR EACH ROW WHEN (({lost}) OR ({forgotten}))"
+    when = f"CASE WHEN {lost} THEN coalesce(OLD.verified_at, OLD.updated_at) ELSE OLD.last_ok_at END"
+    if engine == "sqlite":
+        keep = f"UPDATE {table} SET last_ok_at = {when} WHERE rowid = NEW.rowid;"
+        return [f"CREATE TRIGGER {name} AFTER {event} BEGIN {keep} END"]
+    return [
+        create_function(name, f"NEW.last_ok_at := {when}; RETURN NEW;"),
+        f"CREATE TRIGGER {name} BEFORE {event} EXECUTE FUNCTION catalog.{name}()",
+    ]

@@ -1,0 +1,197 @@
+"""A migrated database and one observation in it, with everything that hangs on it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+
+from catalog.db import Database
+from catalog.opsdb.enums import ChecksumAlgorithm, LocationType, ModuleKind, Verification
+from catalog.opsdb.models import (
+    ChaiModuleConfiguration,
+    ChaiObservationConfiguration,
+    ConstantElevationSource,
+    DataLocation,
+    DataTransferPackage,
+    DataTransferPackagePhysicalCopy,
+    DiskDataLocation,
+    ExecutedObsUnit,
+    FixedSource,
+    Instrument,
+    InstrumentModule,
+    Observatory,
+    ObservingProgram,
+    ObsMode,
+    ObsUnit,
+    PackagePublication,
+    RawDataFile,
+    RawDataFilePhysicalCopy,
+    RawDataPackage,
+    RawDataPackageMetadata,
+    RawDataPackagePhysicalCopy,
+    ResolveQueue,
+    S3DataLocation,
+    Site,
+    SolarSystemObject,
+    StagingJob,
+    SubObservingProgram,
+    TapeDataLocation,
+    Telescope,
+    User,
+)
+from catalog.opsdb.schema import upgrade
+
+PACKAGE = UUID("00000000-0000-4000-8000-000000000001")
+SECOND_PACKAGE = UUID("00000000-0000-4000-8000-000000000002")
+FILE = UUID("00000000-0000-4000-8000-00000000000f")
+TRANSFER_PACKAGE = UUID("00000000-0000-4000-8000-0000000000dd")
+EXECUTED = UUID("00000000-0000-4000-8000-0000000000ee")
+SHA = "ab" * 32
+
+
+@pytest.fixture
+def migrated(database: Database) -> Database:
+    """A database of the newest revision, without rows."""
+    upgrade(database)
+    return database
+
+
+@pytest.fixture(scope="session")
+def templates() -> dict[str, str]:
+    """Addresses of filled databases that tests copy, by engine."""
+    return {}
+
+
+@pytest.fixture
+def observed(
+    engine_name: str,
+    templates: dict[str, str],
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Database]:
+    """One executed unit of CHAI with two packages, a file, copies of every kind and at every kind of location."""
+    if engine_name == "sqlite":
+        if engine_name not in templates:
+            templates[engine_name] = str(tmp_path_factory.mktemp("template") / "observed.db")
+            fill(f"sqlite:///{templates[engine_name]}")
+        path = tmp_path_factory.mktemp("observed") / "catalog.db"
+        shutil.copyfile(templates[engine_name], path)
+        with Database(f"sqlite:///{path}") as database:
+            yield database
+        return
+    server = request.getfixturevalue("postgres_server")
+    if engine_name not in templates:
+        templates[engine_name] = server.create_database()
+        fill(templates[engine_name])
+    url = server.create_database(templates[engine_name])
+    with Database(url) as database:
+        yield database
+    server.drop_database(url)
+
+
+def fill(url: str) -> None:
+    """Make the database with the rows of `observation`, and nothing in the queue."""
+    with Database(url) as database:
+        upgrade(database)
+        with database.session() as session:
+            session.add_all(observation())
+            session.flush()
+            location = session.scalars(sa.select(DataLocation.id).where(DataLocation.name == "archive")).one()
+            packages = session.scalars(sa.select(RawDataPackage)).all()
+            session.add(StagingJob(destination_location_id=location, packages=list(packages)))
+            session.flush()
+            session.execute(sa.delete(ResolveQueue))
+            session.commit()
+
+
+@pytest.fixture
+def queued(observed: Database) -> Callable[[], set[UUID]]:
+    """Packages in the queue; asking empties it."""
+
+    def take() -> set[UUID]:
+        table = physical(observed, "catalog.resolve_queue")
+        with observed.begin() as connection:
+            rows = connection.exec_driver_sql(f"SELECT raw_data_package_id FROM {table}").scalars().all()
+            connection.exec_driver_sql(f"DELETE FROM {table}")
+        return {UUID(str(row)) for row in rows}
+
+    return take
+
+
+def physical(database: Database, name: str) -> str:
+    """Name of a table in SQL text: ``catalog.resolve_queue`` loses its schema on SQLite."""
+    return name.partition(".")[2] if database.dialect == "sqlite" else name
+
+
+def observation() -> list[object]:
+    """Rows of every core entity, related."""
+    module = InstrumentModule(name="LFA", kind=ModuleKind.HETERODYNE, frequency_min_ghz=455, frequency_max_ghz=495)
+    telescope = Telescope(name="Fred Young Submillimeter Telescope", short_name="FYST")
+    telescope.observatory = Observatory(name="CCAT Observatory")
+    module.instrument = Instrument(name="CHAI", telescope=telescope)
+    program = ObservingProgram(name="Galactic Ecology", short_name="GEco")
+    unit = ObsUnit(
+        name="Orion-KL CO(4-3)",
+        program=program,
+        sub_program=SubObservingProgram(program=program, name="Orion", short_name="Ori"),
+        source=FixedSource(name="Orion-KL", ra_deg=83.8, dec_deg=-5.4),
+        obs_mode=ObsMode(name="OTF"),
+        configuration=ChaiObservationConfiguration(
+            name="CO43", line_id="CO43", line_frequency_ghz=461.0408, bandwidth_ghz=4
+        ),
+        module_configurations=[
+            ChaiModuleConfiguration(module=module, name="wide", if_min_ghz=4, if_max_ghz=8, channel_width_khz=100)
+        ],
+    )
+    executed = ExecutedObsUnit(
+        id=EXECUTED,
+        obs_unit=unit,
+        start_time=datetime(2026, 5, 1, 3, tzinfo=UTC),
+        end_time=datetime(2026, 5, 1, 4, tzinfo=UTC),
+    )
+    packages = [package(PACKAGE, executed, module, 0), package(SECOND_PACKAGE, executed, module, 1)]
+    file = RawDataFile(
+        id=FILE, instrument_module=module, package=packages[0], name="a.fits", relative_path="2026/a.fits"
+    )
+    transfer = DataTransferPackage(id=TRANSFER_PACKAGE, name="t1", relative_path="transfer/t1.tar", packages=packages)
+    chile = Site(key="ccat", name="CCAT", country="Chile")
+    cologne = Site(key="cologne", name="Cologne", country="Germany")
+    disk = DiskDataLocation(site=chile, name="buffer", location_type=LocationType.BUFFER, path="/data/fyst")
+    bucket = S3DataLocation(
+        site=cologne, name="archive", location_type=LocationType.LONG_TERM_ARCHIVE, bucket="fyst", prefix="raw"
+    )
+    tape = TapeDataLocation(site=cologne, name="tape", location_type=LocationType.LONG_TERM_ARCHIVE, path="/hsm/fyst")
+    return [
+        unit,
+        *packages,
+        file,
+        RawDataPackageMetadata(package=packages[0], target_name="Orion"),
+        RawDataPackagePhysicalCopy(raw_data_package=packages[0], location=disk),
+        RawDataPackagePhysicalCopy(raw_data_package=packages[0], location=bucket, verification=Verification.NEVER),
+        RawDataFilePhysicalCopy(raw_data_file=file, location=tape),
+        DataTransferPackagePhysicalCopy(data_transfer_package=transfer, location=disk),
+        SolarSystemObject(name="Jupiter", body="jupiter"),
+        ConstantElevationSource(name="Stripe 82", elevation_deg=50),
+        User(username="ada"),
+        PackagePublication(raw_data_package_id=PACKAGE, obs_publisher_did=f"ivo://ccat.example/raw?{PACKAGE}"),
+    ]
+
+
+def package(identifier: UUID, executed: ExecutedObsUnit, module: InstrumentModule, sequence: int) -> RawDataPackage:
+    """A finished package."""
+    return RawDataPackage(
+        id=identifier,
+        executed_obs_unit=executed,
+        instrument_module=module,
+        sequence=sequence,
+        name=f"{identifier}.tar",
+        relative_path=f"2026/05/{identifier}.tar",
+        size_bytes=10_240,
+        checksum=SHA,
+        checksum_algorithm=ChecksumAlgorithm.SHA256,
+    )
