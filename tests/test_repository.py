@@ -41,6 +41,8 @@ def requirements() -> list[Requirement]:
 
 
 def tracked() -> list[Path]:
+    if shutil.which("git") is None:
+        pytest.skip("without git there is no list of files")
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode:
         pytest.skip("not a checkout: there is no list of files")
