@@ -1,0 +1,1 @@
+"""Fill the operations database: manifests, directories of FITS files, the synthetic observatory."""
