@@ -230,3 +230,18 @@ def test_mark_says_that_the_catalog_is_synthetic(loaded: Database) -> None:
         setting = session.get(PublicationSetting, SETTING)
         assert setting is not None
         assert '"packages_done": 200' in setting.value
+
+
+def test_load_that_broke_at_its_end_is_finished_by_the_next(empty: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr("catalog.ingest.synthetic.load._SAMPLE", "nonsense (")
+        broken.setattr("catalog.ingest.synthetic.load._finish_table", lambda *_: 1 / 0)
+        with pytest.raises((sa.exc.DBAPIError, ZeroDivisionError)):
+            load_synthetic(empty, packages=PACKAGES)
+    assert load_synthetic(empty, packages=PACKAGES).loaded
+    assert not load_synthetic(empty, packages=PACKAGES).loaded
+    with empty.session() as session:
+        site = Site(key="new", name="New")
+        session.add(site)
+        session.flush()
+        assert site.id == 4

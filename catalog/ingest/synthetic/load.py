@@ -53,15 +53,18 @@ class _Mark:
     packages: int
     seed: int
     files_per_package: int
-    people: bool
+    people: bool = True
+    """False where users or roles were there before: none were added."""
+
+    fixed_done: bool = False
     packages_done: int = 0
     transfers_done: int = 0
+    finished: bool = False
 
     def same_as(self, other: _Mark) -> bool:
         """Whether both mean the same rows in the end."""
-        return replace(self, people=True, packages_done=0, transfers_done=0) == replace(
-            other, people=True, packages_done=0, transfers_done=0
-        )
+        names = ("version", "packages", "seed", "files_per_package")
+        return all(getattr(self, name) == getattr(other, name) for name in names)
 
 
 def load_synthetic(
@@ -87,12 +90,14 @@ def load_synthetic(
     Raises:
         UsageError: A number is out of range, or the database holds something else; nothing has been changed.
     """
-    wanted = _Mark(_VERSION, packages, seed, files_per_package, people=True)
+    wanted = _Mark(_VERSION, packages, seed, files_per_package)
     observatory = SyntheticObservatory(packages, seed, files_per_package)
-    mark = _begin(database, observatory, wanted)
-    loaded = mark.transfers_done < observatory.transfers
+    mark = _claim(database, wanted)
     if not mark.people:
         observatory = SyntheticObservatory(packages, seed, files_per_package, people=False)
+    complete = mark.finished
+    if not mark.fixed_done:
+        mark = _step(database, observatory.fixed(), mark, replace(mark, fixed_done=True))
     while mark.packages_done < packages:
         done = min(mark.packages_done + observatory.batch_packages, packages)
         following = replace(mark, packages_done=done)
@@ -103,35 +108,29 @@ def load_synthetic(
         done = min(mark.transfers_done + observatory.batch_transfers, observatory.transfers)
         following = replace(mark, transfers_done=done)
         mark = _step(database, observatory.moves(mark.transfers_done, done), mark, following)
-    if loaded:
-        _finish(database)
-    return _summary(database, mark, loaded=loaded)
+    if not complete:
+        mark = _finish(database, mark)
+    return _summary(database, mark, loaded=not complete)
 
 
-def _begin(database: Database, observatory: SyntheticObservatory, wanted: _Mark) -> _Mark:
-    """The mark of the database; the fixed rows are written if there is none."""
-    with database.begin() as connection, queue_suspended(connection):
+def _claim(database: Database, wanted: _Mark) -> _Mark:
+    """The mark of the database; it is set if the database is empty."""
+    with database.begin() as connection:
         known = _read_mark(connection)
-        if known is not None:
-            if not known.same_as(wanted):
-                raise UsageError(
-                    f"the database already holds another synthetic observatory ({known.packages} packages, seed "
-                    f"{known.seed}, {known.files_per_package} files per package); expected an empty database"
-                )
-            return known
-        mark = replace(wanted, people=_require_empty(connection))
-        kept = observatory if mark.people else _without_people(wanted)
-        connection.execute(sa.insert(_SETTINGS).values(key=SETTING, value=json.dumps(asdict(mark))))
-        _write(database, connection, kept.fixed())
-        return mark
-
-
-def _without_people(wanted: _Mark) -> SyntheticObservatory:
-    return SyntheticObservatory(wanted.packages, wanted.seed, wanted.files_per_package, people=False)
+        if known is None:
+            mark = replace(wanted, people=_require_empty(connection))
+            connection.execute(sa.insert(_SETTINGS).values(key=SETTING, value=json.dumps(asdict(mark))))
+            return mark
+    if not known.same_as(wanted):
+        raise UsageError(
+            f"the database already holds another synthetic observatory ({known.packages} packages, seed "
+            f"{known.seed}, {known.files_per_package} files per package); expected an empty database"
+        )
+    return known
 
 
 def _require_empty(connection: sa.Connection) -> bool:
-    """Refuse a database with rows of its own; users and roles may be there, and then none are added (False)."""
+    """Refuse a database with rows of its own; False if it has users or roles, which may be there."""
     people = True
     for table in OpsBase.metadata.sorted_tables:
         if connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first() is None:
@@ -145,41 +144,48 @@ def _require_empty(connection: sa.Connection) -> bool:
     return people
 
 
-def _read_mark(connection: sa.Connection) -> _Mark | None:
-    text = connection.scalar(sa.select(_SETTINGS.c.value).where(_SETTINGS.c.key == SETTING).with_for_update())
-    return None if text is None else _Mark(**json.loads(text))
-
-
 def _step(database: Database, batches: Iterable[ColumnBatch], mark: _Mark, following: _Mark) -> _Mark:
     """One transaction: the rows, and the mark that they are there."""
     with database.begin() as connection, queue_suspended(connection):
         if _read_mark(connection) != mark:
             raise UsageError("another process is loading the synthetic observatory into this database; let it finish")
-        _write(database, connection, batches)
-        moved = sa.update(_SETTINGS).where(_SETTINGS.c.key == SETTING).values(value=json.dumps(asdict(following)))
-        connection.execute(moved)
+        for batch in batches:
+            if len(batch):
+                database.bulk_insert(connection, stored_form(batch.table), list(batch.columns), batch.rows())
+        _move_mark(connection, following)
     return following
 
 
-def _write(database: Database, connection: sa.Connection, batches: Iterable[ColumnBatch]) -> None:
-    for batch in batches:
-        if len(batch):
-            database.bulk_insert(connection, stored_form(batch.table), list(batch.columns), batch.rows())
-
-
-def _finish(database: Database) -> None:
+def _finish(database: Database, mark: _Mark) -> _Mark:
     """Let new rows get numbers after ours, and let the planner know what is there."""
+    finished = replace(mark, finished=True)
     with database.begin() as connection:
         if database.dialect == "sqlite":
             connection.exec_driver_sql(f"PRAGMA analysis_limit = {_SAMPLE}")
             connection.exec_driver_sql("ANALYZE")
-            return
-        for table in OpsBase.metadata.sorted_tables:
-            name = connection.dialect.identifier_preparer.format_table(table)
-            if "id" in table.columns and isinstance(table.columns["id"].type, sa.Integer):
-                last = sa.select(sa.func.max(table.c.id)).scalar_subquery()
-                connection.execute(sa.select(sa.func.setval(sa.func.pg_get_serial_sequence(name, "id"), last)))
-            connection.exec_driver_sql(f"ANALYZE {name}")
+        else:
+            for table in OpsBase.metadata.sorted_tables:
+                _finish_table(connection, table)
+        _move_mark(connection, finished)
+    return finished
+
+
+def _finish_table(connection: sa.Connection, table: sa.Table) -> None:
+    name = connection.dialect.identifier_preparer.format_table(table)
+    if "id" in table.columns and isinstance(table.columns["id"].type, sa.Integer):
+        last = sa.select(sa.func.max(table.c.id)).scalar_subquery()
+        connection.execute(sa.select(sa.func.setval(sa.func.pg_get_serial_sequence(name, "id"), last)))
+    connection.exec_driver_sql(f"ANALYZE {name}")
+
+
+def _read_mark(connection: sa.Connection) -> _Mark | None:
+    text = connection.scalar(sa.select(_SETTINGS.c.value).where(_SETTINGS.c.key == SETTING).with_for_update())
+    return None if text is None else _Mark(**json.loads(text))
+
+
+def _move_mark(connection: sa.Connection, mark: _Mark) -> None:
+    text = json.dumps(asdict(mark))
+    connection.execute(sa.update(_SETTINGS).where(_SETTINGS.c.key == SETTING).values(value=text))
 
 
 def _summary(database: Database, mark: _Mark, *, loaded: bool) -> SyntheticSummary:
