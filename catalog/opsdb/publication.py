@@ -127,7 +127,7 @@ def restore(connection: sa.Connection, did: str) -> UUID:
 
 def _read(connection: sa.Connection) -> Publication | None:
     rows = connection.execute(sa.select(PublicationSetting.key, PublicationSetting.value))
-    values = dict(rows.tuples().all())
+    values = {row[0]: row[1] for row in rows}
     names = Publication.__dataclass_fields__
     return Publication(**{name: values[name] for name in names}) if values.keys() >= names.keys() else None
 

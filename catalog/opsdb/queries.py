@@ -39,7 +39,7 @@ class Holdings:
 def read_holdings(connection: sa.Connection) -> Holdings:
     """Count packages by state, copies of packages by site and status, and programmes."""
     states = connection.execute(sa.select(RawDataPackage.state, sa.func.count()).group_by(RawDataPackage.state))
-    counts = dict(states.tuples().all())
+    counts = {row[0]: row[1] for row in states}
     copies = connection.execute(
         sa.select(Site.key, PhysicalCopy.status, sa.func.count())
         .join(DataLocation, PhysicalCopy.data_location_id == DataLocation.id)

@@ -47,7 +47,7 @@ _RULES = {
     "relay_has_site": "a route has a relay site exactly when its type is 'relay'",
     "release_months_range": "release_months must lie between 0 and 1200",
     "retry_count_positive": "retry_count must not be negative",
-    "scan_speed_deg_s_positive": "scan_speed_deg_s must be positive",
+    "scan_speed_positive": "scan_speed_deg_s must be positive",
     "sequence_positive": "sequence must not be negative",
     "size_bytes_positive": "size_bytes must not be negative",
     "supersedes_another": "a package cannot supersede itself",

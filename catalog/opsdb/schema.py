@@ -25,7 +25,15 @@ from catalog.errors import IntegrityError, SettingsError
 from catalog.opsdb.prerequisites import require_pgsphere, require_schemas
 from catalog.opsdb.triggers import Triggers
 
-__all__ = ["DerivedObjects", "current_revision", "downgrade", "head_revision", "operations_attached", "upgrade"]
+__all__ = [
+    "AttachedObjects",
+    "DerivedObjects",
+    "current_revision",
+    "downgrade",
+    "head_revision",
+    "operations_attached",
+    "upgrade",
+]
 
 _FOLDER = Path(__file__).parent / "migrations"
 _LOCK = 0x6F707364_62000001  # any number that only we use: one migration at a time
@@ -41,12 +49,19 @@ class DerivedObjects(Protocol):
         """Remove it, as far as it is there. Safe to repeat."""
 
 
+class AttachedObjects(DerivedObjects, Protocol):
+    """The views that stand for the operations tables when those are another's (`catalog.opsdb.attach`)."""
+
+    def is_current(self, connection: sa.Connection) -> bool:
+        """Whether the views are as `install` would make them."""
+
+
 def upgrade(
     database: Database,
     *,
     revision: str = "head",
     derived: Sequence[DerivedObjects] = (),
-    attached: bool = False,
+    attached: AttachedObjects | None = None,
 ) -> None:
     """Make or change the schema, in one transaction. Safe to repeat.
 
@@ -54,11 +69,11 @@ def upgrade(
         database: Opened with the owner's login.
         revision: Where to go.
         derived: What to install after the triggers, in this order; only the newest revision has derived objects.
-        attached: The operations tables are another's (`catalog.opsdb.attach`): only ours are made.
+        attached: The views over another's operations tables; only our own tables are made then.
 
     Raises:
-        SettingsError: This login may not make the schemas or the extension pg_sphere; the hint has the command that
-            a superuser must run.
+        SettingsError: This login may not make the schemas or the extension pg_sphere: the message or its hint has the
+            command that a superuser must run. Or the operations tables have been detached.
         IntegrityError: The rows break a foreign key after a step; nothing has been changed.
     """
     _migrate(database, command.upgrade, revision, derived, attached=attached)
@@ -76,7 +91,7 @@ def downgrade(database: Database, *, revision: str, derived: Sequence[DerivedObj
         SettingsError: There is no such revision.
         IntegrityError: The rows break a foreign key after a step; nothing has been changed.
     """
-    _migrate(database, command.downgrade, revision, derived, attached=False)
+    _migrate(database, command.downgrade, revision, derived, attached=None)
 
 
 def current_revision(database: Database) -> str | None:
@@ -105,23 +120,39 @@ def _migrate(
     revision: str,
     derived: Sequence[DerivedObjects],
     *,
-    attached: bool,
+    attached: AttachedObjects | None,
 ) -> None:
-    objects: tuple[DerivedObjects, ...] = (Triggers(), *derived)
+    views: tuple[DerivedObjects, ...] = () if attached is None else (attached,)
+    objects = (*views, Triggers(), *derived)
     target = _target(revision)
     with database.begin() as connection, _foreign_keys_off(connection):
         if connection.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
             require_schemas(connection)
             require_pgsphere(connection)
-        if _revision(connection) != target:
+        moves = _revision(connection) != target
+        if moves or (attached is not None and not attached.is_current(connection)):
             for item in reversed(objects):
                 item.drop(connection)
-            move(_config(connection, attached=attached or operations_attached(connection)), target or "base")
+        if moves:
+            config = _config(connection, attached=attached is not None or operations_attached(connection))
+            move(config, target or "base")
             _check_foreign_keys(connection)
         if target == head_revision():
             for item in objects:
                 item.install(connection)
+            _require_operations(connection)
+
+
+def _require_operations(connection: sa.Connection) -> None:
+    """Refuse a database whose operations tables were attached once and are not now."""
+    schema = None if connection.dialect.name == "sqlite" else "ops"
+    inspector = sa.inspect(connection)
+    if "raw_data_package" not in {*inspector.get_table_names(schema=schema), *inspector.get_view_names(schema=schema)}:
+        raise SettingsError(
+            "this database was made around an attached operations database, which is detached now",
+            hint="Name that database under 'attached' in the settings, or start a new one.",
+        )
 
 
 @contextmanager

@@ -85,7 +85,7 @@ class PrimeCamObservationConfiguration(ObservationConfiguration):
 
     __tablename__ = "prime_cam_observation_configuration"
     __mapper_args__ = {"polymorphic_identity": "prime_cam_observation_configuration"}
-    __table_args__ = (sa.CheckConstraint("scan_speed_deg_s > 0", name="scan_speed_deg_s_positive"),)
+    __table_args__ = (sa.CheckConstraint("scan_speed_deg_s > 0", name="scan_speed_positive"),)
 
     id: Mapped[int] = mapped_column(sa.ForeignKey(ObservationConfiguration.id), primary_key=True)
     scan_pattern: Mapped[str | None]

@@ -224,7 +224,7 @@ def upgrade() -> None:
         refers("id", "observation_configuration.id", primary_key=True),
         text("scan_pattern", nullable=True),
         sa.Column("scan_speed_deg_s", sa.Double()),
-        sa.CheckConstraint("scan_speed_deg_s > 0", name="scan_speed_deg_s_positive"),
+        sa.CheckConstraint("scan_speed_deg_s > 0", name="scan_speed_positive"),
     )
     create_operations_table(
         "obs_unit",
