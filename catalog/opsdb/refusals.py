@@ -95,14 +95,11 @@ def _postgresql(error: sa.exc.DBAPIError) -> _Breach | None:
     kind = _KINDS.get(raw.sqlstate or "")
     if kind is None:
         return _Breach("value", _target(error)[1]) if (raw.sqlstate or "").startswith("22") else None
+    event, table = _target(error)
+    if kind == "FOREIGN KEY" and event == "DELETE":
+        return _Breach(kind, table, deletes=True)
     column = raw.diag.column_name
-    return _Breach(
-        kind,
-        raw.diag.table_name,
-        raw.diag.constraint_name,
-        (column,) if column else (),
-        deletes=_target(error)[0] == "DELETE",
-    )
+    return _Breach(kind, raw.diag.table_name, raw.diag.constraint_name, (column,) if column else ())
 
 
 def _sqlite(error: sa.exc.DBAPIError) -> _Breach | None:
@@ -171,11 +168,13 @@ def _rule(constraint: sa.Constraint | sa.Index | None, name: str | None) -> str:
 
 @cache
 def _constraints() -> dict[str, sa.Constraint | sa.Index]:
-    """Every constraint and unique index, by its name in the database."""
+    """Every constraint and index by its name; PostgreSQL's may be cut short."""
     known: dict[str, sa.Constraint | sa.Index] = {}
+    preparer = sa.make_url("postgresql+psycopg://").get_dialect()().identifier_preparer
     for base in (OpsBase, OurBase):
         for table in base.metadata.sorted_tables:
             items: tuple[sa.Constraint | sa.Index, ...] = (*table.constraints, *table.indexes)
             for item in items:
                 known[str(item.name)] = item
+                known[str(preparer.format_constraint(item)).strip('"')] = item
     return known

@@ -25,7 +25,7 @@ class Site(Timestamps, OpsBase):
     name: Mapped[str]
     country: Mapped[str | None]
 
-    locations: Mapped[list[DataLocation]] = relationship(back_populates="site")
+    locations: Mapped[list[DataLocation]] = relationship(back_populates="site", passive_deletes="all")
 
 
 class DataLocation(Timestamps, OpsBase):

@@ -78,8 +78,10 @@ class RawDataPackage(Timestamps, StoredBytes, OpsBase):
     executed_obs_unit: Mapped[ExecutedObsUnit] = relationship()
     instrument_module: Mapped[InstrumentModule] = relationship()
     supersedes: Mapped[RawDataPackage | None] = relationship(remote_side=[id])
-    files: Mapped[list[RawDataFile]] = relationship(back_populates="package")
-    package_metadata: Mapped[RawDataPackageMetadata | None] = relationship(back_populates="package")
+    files: Mapped[list[RawDataFile]] = relationship(back_populates="package", passive_deletes="all")
+    package_metadata: Mapped[RawDataPackageMetadata | None] = relationship(
+        back_populates="package", passive_deletes="all"
+    )
 
 
 class RawDataFile(Timestamps, StoredBytes, OpsBase):
