@@ -1,0 +1,196 @@
+"""Records into the database: each in a savepoint of its own, committed some hundreds at a time.
+
+A record that lacks its parent is parked with the reason and tried again at the end of this and every later ingest,
+until nothing moves. So the order in which records arrive does not matter, and killing an ingest loses nothing that was
+committed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from types import TracebackType
+from typing import Self
+
+import sqlalchemy as sa
+from pydantic import ValidationError
+from sqlalchemy.orm import Session
+
+from catalog.errors import IntegrityError
+from catalog.ingest.faults import ContradictionError, MissingParentError
+from catalog.ingest.manifest import parse_record
+from catalog.ingest.packages import PackageWriter, Written
+from catalog.ingest.parents import Parents
+from catalog.ingest.records import PackageRecord
+from catalog.ingest.report import Outcome, Problem, Report
+from catalog.opsdb.models import ParkedRecord
+from catalog.opsdb.refusals import translate_integrity
+
+__all__ = ["BATCH_RECORDS", "Loader"]
+
+BATCH_RECORDS = 200
+"""Records to a transaction."""
+
+
+class Loader:
+    """Loads records through one session; leave it with ``with``, so that the last batch is committed.
+
+    Args:
+        session: From ``Database.session()``; what it commits is resolved by whoever listens to it.
+        report: Counts and reasons go there.
+        create_instruments: Create instruments and modules that are not known.
+    """
+
+    def __init__(self, session: Session, report: Report, *, create_instruments: bool = False) -> None:
+        self._session = session
+        self._report = report
+        self._create_instruments = create_instruments
+        self._notes: list[tuple[str, str]] = []
+        note = lambda field, remark: self._notes.append((field, remark))  # noqa: E731
+        self._parents = Parents(session, note)
+        self._writer = PackageWriter(session, self._parents, note)
+        self._pending = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self.commit()
+        finally:
+            self._session.close()
+
+    def load(self, record: PackageRecord, file: str, line: int | None = None) -> Outcome:
+        """Load one record, count what became of it and report why, if it was refused.
+
+        Args:
+            record: What to load.
+            file: Where it comes from.
+            line: In a manifest.
+        """
+        self._report.records += 1
+        try:
+            written = self._attempt(record, create=self._create_instruments)
+        except MissingParentError as reason:
+            self._park(record, file if line is None else f"{file}:{line}", reason.message)
+            self._report.outcomes["parked"] += 1
+            return "parked"
+        except IntegrityError as error:
+            field = error.field if isinstance(error, ContradictionError) else None
+            self._report.refuse(Problem(file, line, field, error.message))
+            return "refused"
+        self._count(written, file, line)
+        self._advance()
+        return written.outcome
+
+    def commit(self) -> None:
+        """End the transaction; of a dry run nothing is kept, but the transaction goes on."""
+        self._pending = 0
+        if self._report.dry_run:
+            self._session.flush()
+        else:
+            self._session.commit()
+        self._session.expunge_all()
+
+    def retry_parked(self) -> None:
+        """Try everything that waits for a parent, until nothing moves any more."""
+        last = self._session.scalar(sa.select(sa.func.max(ParkedRecord.id)))
+        if last is None:
+            return
+        is_ascending = True
+        while self._retry_all(is_ascending=is_ascending):
+            is_ascending = not is_ascending  # a chain is resolved in one pass from one of its ends
+        waiting = sa.update(ParkedRecord).values(attempts=ParkedRecord.attempts + 1)
+        self._session.execute(waiting, execution_options={"synchronize_session": False})
+        self._report.waiting = self._session.scalar(sa.select(sa.func.count()).select_from(ParkedRecord)) or 0
+        self.commit()
+
+    def _attempt(self, record: PackageRecord, *, create: bool) -> Written:
+        """Write a record in a savepoint; once more when another writer was faster with the same row."""
+        for is_last in (False, True):
+            self._notes.clear()
+            try:
+                with self._session.begin_nested():
+                    written = self._writer.write(record, create_instruments=create)
+                    self._session.flush()
+            except sa.exc.DBAPIError as error:
+                self._parents.forget()
+                fault = translate_integrity(error)
+                if is_last:
+                    raise fault from None
+            except BaseException:
+                self._parents.forget()
+                raise
+            else:
+                self._parents.settle()
+                return written
+        raise AssertionError  # the second turn returns or raises
+
+    def _count(self, written: Written, file: str, line: int | None) -> None:
+        self._report.outcomes[written.outcome] += 1
+        self._report.files += written.files
+        self._report.note(*(Problem(file, line, field, remark) for field, remark in self._notes))
+
+    def _advance(self) -> None:
+        self._pending += 1
+        if self._pending >= BATCH_RECORDS:
+            self.commit()
+
+    def _park(self, record: PackageRecord, origin: str, reason: str) -> None:
+        content = {
+            "record": record.model_dump(mode="json", exclude_none=True, exclude_defaults=True),
+            "create_instruments": self._create_instruments,
+        }
+        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        if self._session.scalar(sa.select(ParkedRecord.id).where(ParkedRecord.digest == digest)) is None:
+            self._session.add(ParkedRecord(digest=digest, origin=origin, reason=reason, record=content))
+            self._session.flush()
+        self._advance()
+
+    def _retry_all(self, *, is_ascending: bool) -> bool:
+        """Try each parked record once; whether one of them went in or turned out to be wrong."""
+        moved = False
+        last: int | None = None
+        while True:
+            query = sa.select(ParkedRecord).limit(BATCH_RECORDS)
+            query = query.order_by(ParkedRecord.id if is_ascending else ParkedRecord.id.desc())
+            if last is not None:
+                query = query.where(ParkedRecord.id > last if is_ascending else ParkedRecord.id < last)
+            rows = self._session.scalars(query).all()
+            if not rows:
+                return moved
+            last = rows[-1].id
+            for row in rows:
+                moved |= self._retry(row)
+            self.commit()
+
+    def _retry(self, row: ParkedRecord) -> bool:
+        file, line = _place(row.origin)
+        try:
+            record = parse_record(row.record["record"])
+            create = bool(row.record["create_instruments"]) or self._create_instruments
+            written = self._attempt(record, create=create)
+        except MissingParentError as reason:
+            if row.reason != reason.message:
+                row.reason = reason.message
+            return False
+        except (ValidationError, KeyError):
+            self._report.refuse(Problem(file, line, None, "the parked record does not fit this version of the catalog"))
+        except IntegrityError as error:
+            field = error.field if isinstance(error, ContradictionError) else None
+            self._report.refuse(Problem(file, line, field, error.message))
+        else:
+            self._count(written, file, line)
+            self._report.unparked += 1
+        self._session.execute(sa.delete(ParkedRecord).where(ParkedRecord.id == row.id))
+        self._session.flush()
+        return True
+
+
+def _place(origin: str) -> tuple[str, int | None]:
+    """File and line of ``file:line``."""
+    file, colon, line = origin.rpartition(":")
+    return (file, int(line)) if colon and line.isdecimal() else (origin, None)

@@ -1,0 +1,194 @@
+"""Ingest files and folders: manifests by their suffix, everything else as FITS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from catalog.db import Database
+from catalog.errors import UsageError
+from catalog.ingest.load import Loader
+from catalog.ingest.manifest import MANIFEST_SUFFIXES, read_manifest
+from catalog.ingest.observations import FitsTree
+from catalog.ingest.report import IngestSummary, Report
+from catalog.ingest.tree import FITS_SUFFIXES, Found, walk_tree
+from catalog.opsdb.models import DataLocation, DiskDataLocation, ObservingProgram, Site
+
+__all__ = ["Progress", "ingest_paths"]
+
+Progress = Callable[[int, int | None], None]
+"""Called with how many are done and how many there are, if that is known: files of trees, records of manifests."""
+
+_SITE = "local"
+
+
+def ingest_paths(
+    database: Database,
+    paths: Sequence[Path],
+    *,
+    tar_dir: Path | None = None,
+    create_instruments: bool = False,
+    dry_run: bool = False,
+    program: str = "Ingested",
+    location: str | None = None,
+    progress: Progress | None = None,
+    session_factory: Callable[[], Session] | None = None,
+) -> IngestSummary:
+    """Record what manifests and FITS files say.
+
+    Each record has a savepoint of its own; they are committed some hundreds at a time, packages of FITS files one by
+    one. Repeating an ingest changes nothing.
+
+    Args:
+        database: The owner's.
+        paths: Manifests (``.jsonl``, ``.ndjson``, ``.csv``, ``.parquet``), FITS files, and directories of FITS files.
+        tar_dir: Write the packages of FITS files there as tars. Without it their size and checksum are those that the
+            tar would have.
+        create_instruments: Create instruments and modules that are not known, instead of refusing their records.
+        dry_run: Do everything but keep nothing, and report the same.
+        program: Short name of the programme that FITS files are recorded under; created if it is not known.
+        location: ``SITE/NAME`` of the disk location of the FITS files; ``local`` and the path of the directory when
+            None. Created if it is not known.
+        progress: Told how far it is.
+        session_factory: Makes the session; ``database.session`` when None.
+
+    Raises:
+        UsageError: A path does not exist or is nothing that can be ingested; nothing has been done.
+        UnavailableError: The database does not answer; what is committed stays.
+    """
+    checked = [_check(path) for path in paths]
+    report = Report(dry_run=dry_run)
+    session = (session_factory or database.session)()
+    with Loader(session, report, create_instruments=create_instruments) as loader:
+        run = _Run(session, loader, report, program=program, location=location, tar_dir=tar_dir, progress=progress)
+        try:
+            run.ingest(checked)
+        finally:
+            if dry_run:
+                session.rollback()
+    return report.summary()
+
+
+class _Run:
+    """One call of `ingest_paths`."""
+
+    def __init__(
+        self,
+        session: Session,
+        loader: Loader,
+        report: Report,
+        *,
+        program: str,
+        location: str | None,
+        tar_dir: Path | None,
+        progress: Progress | None,
+    ) -> None:
+        self._session = session
+        self._loader = loader
+        self._report = report
+        self._program_name = program
+        self._location = location
+        self._tar_dir = tar_dir
+        self._progress = progress
+        self._done = 0
+        self._total: int | None = None
+
+    def ingest(self, paths: Sequence[Path]) -> None:
+        if self._progress is not None and not any(_is_manifest(path) for path in paths):
+            self._total = sum(_count(path) for path in paths)
+        for path in paths:
+            if _is_manifest(path):
+                self._manifest(path)
+            else:
+                self._tree(path)
+        self._loader.retry_parked()
+
+    def _manifest(self, path: Path) -> None:
+        for entry in read_manifest(path):
+            if entry.record is None:
+                self._report.records += 1
+                self._report.refuse(*entry.problems)
+            else:
+                self._loader.load(entry.record, entry.file, entry.line)
+            self._advance()
+        self._loader.commit()
+
+    def _tree(self, root: Path) -> None:
+        folder = (root if root.is_dir() else root.parent).resolve()
+        tree = FitsTree(
+            root=root,
+            report=self._report,
+            program=self._program(),
+            location=self._disk(folder, self._location or f"{_SITE}/{folder}"),
+            tar_location=None if self._tar_dir is None else self._tar_location(self._tar_dir),
+            tar_dir=self._tar_dir,
+            on_file=self._advance,
+        )
+        self._loader.commit()  # nobody waits for us while files are read
+        for prepared in tree.packages():
+            outcome = self._loader.load(prepared.record, prepared.origin)
+            if outcome in ("refused", "parked"):
+                prepared.discard()
+            else:
+                prepared.keep()
+                self._report.note(*prepared.notes)
+            self._loader.commit()
+
+    def _advance(self) -> None:
+        self._done += 1
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+
+    def _program(self) -> dict[str, str]:
+        """A reference to the programme, or what it takes to create it."""
+        query = sa.select(ObservingProgram.id).where(ObservingProgram.short_name == self._program_name)
+        is_known = self._session.scalar(query) is not None
+        return (
+            {"short_name": self._program_name}
+            if is_known
+            else {"short_name": self._program_name, "name": self._program_name}
+        )
+
+    def _tar_location(self, folder: Path) -> dict[str, str]:
+        site = (self._location or _SITE).partition("/")[0]
+        folder = folder.resolve()
+        return self._disk(folder, f"{site}/{folder}")
+
+    def _disk(self, folder: Path, name: str) -> dict[str, str]:
+        """A reference to a disk location, or what it takes to create it with this folder as its root.
+
+        Raises:
+            UsageError: The location is known and lies elsewhere.
+        """
+        site, _, name = name.partition("/")
+        name = name or str(folder)
+        query = sa.select(DataLocation).join(Site).where(Site.key == site, DataLocation.name == name)
+        known = self._session.scalar(query)
+        if known is None:
+            values = {"site": site, "name": name, "storage_type": "disk", "location_type": "source"}
+            return values | {"path": str(folder), "site_name": site}
+        if not isinstance(known, DiskDataLocation) or Path(known.path) != folder:
+            where = known.full_path("").rstrip("/")
+            raise UsageError(f"the location {site}/{name} is {where}, not {folder}: name another with --location")
+        return {"site": site, "name": name}
+
+
+def _check(path: Path) -> Path:
+    if not path.exists():
+        raise UsageError(f"there is no file or folder {path}")
+    if path.is_dir() or _is_manifest(path) or path.name.lower().endswith(FITS_SUFFIXES):
+        return path
+    raise UsageError(
+        f"{path} cannot be ingested: expected a folder, a FITS file, or a manifest ({', '.join(MANIFEST_SUFFIXES)})"
+    )
+
+
+def _is_manifest(path: Path) -> bool:
+    return not path.is_dir() and path.suffix.lower() in MANIFEST_SUFFIXES
+
+
+def _count(root: Path) -> int:
+    return sum(isinstance(item, Found) for item in walk_tree(root))
