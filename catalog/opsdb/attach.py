@@ -67,9 +67,7 @@ def attach(database: Database, settings: AttachedSettings, *, derived: Sequence[
         tuple(view.name for view in views if view.is_empty),
         tuple(f"{view.name}.{column}" for view in views for column in view.missing),
     )
-    if summary.empty_tables or summary.empty_columns:
-        lacking = ", ".join((*summary.empty_tables, *summary.empty_columns))
-        _log.warning("the attached database has nothing for %s", lacking)
+    _log.info("the attached database has nothing for %s", ", ".join((*summary.empty_tables, *summary.empty_columns)))
     return summary
 
 

@@ -13,6 +13,8 @@ from psycopg import sql
 
 from catalog.db import Database
 from catalog.errors import SettingsError
+from catalog.obscore.derived import PublishedObjects
+from catalog.obscore.freshness import refresh
 from catalog.opsdb.attach import attach, detach
 from catalog.opsdb.enums import LocationType, PackageState, PhysicalCopyStatus, Verification
 from catalog.opsdb.models import (
@@ -29,8 +31,9 @@ from catalog.opsdb.models import (
     SolarSystemObject,
     Source,
 )
+from catalog.opsdb.publication import set_publication
 from catalog.opsdb.schema import current_revision, head_revision, upgrade
-from catalog.settings import AttachedSettings
+from catalog.settings import AttachedSettings, PublicationSettings
 
 PACKAGE = UUID("11111111-2222-4333-8444-555555555555")
 EXECUTED = UUID("aaaaaaaa-2222-4333-8444-555555555555")
@@ -209,6 +212,22 @@ def test_nothing_of_theirs_is_changed(attacher: Database, theirs: str) -> None:
             assert connection.exec_driver_sql(query).all() == before
     with pytest.raises(sa.exc.DBAPIError), attacher.begin() as connection:
         connection.execute(sa.delete(ObsUnit))
+
+
+def test_what_is_attached_is_published_and_followed(attacher: Database, theirs: str) -> None:
+    """Nothing but the core tables is theirs: identifiers, resolved rows and views are made on our side."""
+    query = sa.text("SELECT obs_publisher_did, obs_collection, target_name, instrument_name, s_dec FROM ivoa.obscore")
+    attach(attacher, settings(), derived=[PublishedObjects()])
+    with attacher.begin() as connection:
+        set_publication(connection, PublicationSettings(), base_url="http://localhost:8080")
+    assert refresh(attacher).written == 1
+    with attacher.engine.connect() as connection:
+        row = connection.execute(query).one()
+    assert tuple(row)[:4] == (f"ivo://ccat.example/raw?{PACKAGE}", "GEco", "Orion-KL", "CHAI/LFA")
+    execute_as_owner(theirs, """UPDATE "Observatory".target SET name = 'M 42', "Dec" = -5.5 WHERE id = 1""")
+    assert refresh(attacher).written == 1
+    with attacher.engine.connect() as connection:
+        assert tuple(connection.execute(query).one())[2:] == ("M 42", "CHAI/LFA", -5.5)
 
 
 class Watcher:

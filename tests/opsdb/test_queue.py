@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -176,4 +177,22 @@ def test_a_suspension_ended_by_a_caught_error_leaves_the_queue_on(observed: Data
         with pytest.raises(ValueError, match="mine"), queue_suspended(connection):
             raise ValueError("mine")
         connection.execute(sa.update(RawDataPackage).values(size_bytes=7))
+    assert queued() == BOTH
+
+
+@pytest.mark.parametrize("engine_name", ["postgresql"], indirect=True)
+def test_a_login_without_rights_in_our_schema_queues_what_it_writes(
+    observed: Database, queued: Queued, postgres_server: Any
+) -> None:
+    """The functions behind the triggers have their owner's rights."""
+    with observed.begin() as connection:
+        connection.exec_driver_sql(
+            "DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'observer') "
+            "THEN CREATE ROLE observer LOGIN; END IF; END $$"
+        )
+        connection.exec_driver_sql("GRANT USAGE ON SCHEMA ops TO observer")
+        connection.exec_driver_sql("GRANT SELECT, UPDATE ON ops.source, ops.fixed_source TO observer")
+        address = postgres_server.url(connection.scalar(sa.func.current_database().select()), "observer")
+    with Database(address) as other:
+        run(other, "UPDATE ops.fixed_source SET ra_deg = 84")
     assert queued() == BOTH
