@@ -74,6 +74,27 @@ def test_the_database_refuses(observed: Database, statement: str, sentence: str)
     assert refusal(observed, statement).startswith(sentence)
 
 
+@pytest.mark.parametrize(
+    ("statement", "table"),
+    [
+        (
+            "INSERT INTO ops.fixed_source (id, ra_deg, dec_deg) SELECT id, 1, 1 FROM ops.solar_system_object",
+            "fixed_source",
+        ),
+        (
+            "INSERT INTO ops.tape_data_location (id, path) SELECT id, '/x' FROM ops.s3_data_location",
+            "tape_data_location",
+        ),
+        (
+            "INSERT INTO ops.prime_cam_observation_configuration (id) SELECT id FROM ops.observation_configuration",
+            "prime_cam_observation_configuration",
+        ),
+    ],
+)
+def test_a_row_of_a_subclass_belongs_to_a_parent_of_its_kind(observed: Database, statement: str, table: str) -> None:
+    assert refusal(observed, statement).startswith(f"a row of {table} belongs to a row of")
+
+
 @pytest.mark.parametrize("engine_name", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("table", ["ops.physical_copy", "ops.site", "catalog.package_publication"])
 def test_truncate_is_refused_as_well(observed: Database, table: str) -> None:

@@ -10,6 +10,7 @@ from catalog.opsdb.models import (
     DiskDataLocation,
     InstrumentModuleConfiguration,
     ObservationConfiguration,
+    OpsBase,
     PackagePublication,
     PhysicalCopy,
     RawDataPackage,
@@ -18,7 +19,7 @@ from catalog.opsdb.models import (
     Source,
     TapeDataLocation,
 )
-from catalog.opsdb.triggers.dialect import PREFIX, create_function, differ, physical, refuse
+from catalog.opsdb.triggers.dialect import PREFIX, create_function, differ, physical, quoted, refuse
 
 __all__ = ["rule_statements"]
 
@@ -65,10 +66,32 @@ def rule_statements(tables: list[sa.Table], engine: str) -> list[str]:
             name = f"{PREFIX}fixed_{table.name}"
             event = f"UPDATE OF {', '.join(columns)}"
             statements += refuse(name, table, event, sentence, differ(columns, engine), engine)
+    for table in tables:
+        statements += _own_kind(table, engine)
     if _table(RawDataPackage) in tables:
         statements += _fixed_bytes(engine)
         statements += _last_ok(engine)
     return statements
+
+
+def _own_kind(table: sa.Table, engine: str) -> list[str]:
+    """A row of a subclass's table belongs to a row of its parent's that says this kind; nobody could load another."""
+    for mapper in OpsBase.registry.mappers:
+        if mapper.local_table is table and mapper.inherits is not None:
+            break
+    else:
+        return []
+    parent, kind = mapper.inherits.local_table, mapper.polymorphic_on
+    assert isinstance(parent, sa.Table)  # noqa: S101  (every model is mapped to one)
+    assert isinstance(kind, sa.Column)  # noqa: S101  (every family has such a column)
+    if parent is table:
+        return []
+    condition = (
+        f"EXISTS (SELECT 1 FROM {physical(parent, engine)} p WHERE p.id = NEW.id "
+        f"AND p.{kind.name} <> {quoted(str(mapper.polymorphic_identity))})"
+    )
+    sentence = f"a row of {table.name} belongs to a row of {parent.name} of the same kind; this one is of another"
+    return refuse(f"{PREFIX}kind_{table.name}", table, "INSERT", sentence, condition, engine)
 
 
 def _table(model: type[DeclarativeBase]) -> sa.Table:
