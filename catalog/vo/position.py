@@ -94,7 +94,7 @@ def lonlat(vectors: npt.ArrayLike) -> tuple[_Floats, _Floats]:
 def solar_system_positions(body: str, mjd_utc: npt.ArrayLike, site: Site) -> tuple[_Floats, _Floats]:
     """Where a body of the Solar System stands at each time, seen from a site.
 
-    Within 1 arcsec of astropy's built-in ephemeris, which itself is good to about an arcminute for Jupiter and beyond.
+    Within 1 arcsec of astropy's built-in ephemeris, which itself is good to 1.5 arcmin for outer planets.
 
     Args:
         body: One of `KNOWN_BODIES`; of any other name the position is unknown.

@@ -7,6 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 from astropy.utils import iers
+from hypothesis import settings
+
+settings.register_profile("vo", deadline=None)  # a busy machine is no failure
+settings.load_profile("vo")
 
 
 @pytest.fixture(autouse=True)
