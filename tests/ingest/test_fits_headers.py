@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from catalog.errors import UsageError
 from catalog.ingest.fits import FitsDescription, describe_fits
@@ -465,3 +467,47 @@ def test_memory_does_not_grow_with_the_data(tmp_path: Path) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20 * 2**20
+
+
+def test_half_a_plate_solution_does_not_end_the_process(tmp_path: Path) -> None:
+    """Wcslib reads beyond its memory when PLTRAH comes without the rest."""
+    assert place(describe(tmp_path, SKY | {"PLTRAH": 14, "CNPIX1": 1})) == pytest.approx((83.8, -5.4), abs=1e-6)
+
+
+ODD_VALUES = (
+    *("1E400", "-1", "0", "T", "1e308", "-1e308", "99999999999999999999", "NaN", "(1.0, 2.0)", "", "1000000"),
+    *("'x'", "''", "'1E400'", "'RA---TAN'", "'DEC--AZP'", "'GLON-CAR'", "'HPLN-TAN'", "'HEALPIX'", "'FREQ-LOG'"),
+    *("'AWAV-GRI'", "'WAVE-TAB'", "'VRAD'", "'STOKES'", "'TIME'", "'2026-01-01T99:00:00'", "\xff\xfe"),
+)
+ODD_KEYWORDS = (
+    *("CTYPE1", "CTYPE2", "CTYPE3", "CRVAL1", "CRVAL2", "CRPIX1", "CDELT1", "CUNIT1", "PC1_1", "CD1_1", "CROTA2"),
+    *("NAXIS", "NAXIS1", "NAXIS2", "NAXIS3", "BITPIX", "GROUPS", "ZIMAGE", "WCSAXES", "LONPOLE", "PV2_1", "A_ORDER"),
+    *("CPDIS1", "VELREF", "PLTRAH", "RADESYS", "EQUINOX", "RA", "DEC", "DATE-OBS", "MJD-OBS", "TIMESYS", "EXPTIME"),
+    *("RESTFRQ", "FREQ", "WAVELENG", "PHOTPLAM", "OBJECT"),
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_no_header_is_fatal(data: st.DataObject, tmp_path: Path) -> None:
+    """Cards at random places are exchanged for odd ones: the file is described or refused, and nothing else."""
+    base = tmp_path / "base.fits"
+    if not base.exists():
+        cards = SKY | {"CTYPE3": "FREQ", "CRVAL3": 461e9, "CDELT3": 1e6, "CRPIX3": 1.0}
+        write(base, cards, cards | {"DATE-OBS": "2026-04-01T02:00:00"}, shape=(5, 10, 20))
+    content = bytearray(base.read_bytes())
+    for _ in range(data.draw(st.integers(1, 6))):
+        start = data.draw(st.sampled_from([0, 5760])) + 80 * data.draw(st.integers(1, 24))
+        card = f"{data.draw(st.sampled_from(ODD_KEYWORDS)):8}= {data.draw(st.sampled_from(ODD_VALUES))}"
+        content[start : start + 80] = card.ljust(80).encode("latin-1")
+    path = tmp_path / "odd.fits"
+    path.write_bytes(content)
+    try:
+        found = describe_fits(path)
+    except UsageError as error:
+        assert error.message  # noqa: PT017  (a refusal is as good as a description)
+        return
+    if found.place is not None:
+        assert 0 <= found.place.ra <= 360
+        assert -90 <= found.place.dec <= 90
+        assert found.place.fov is None or 0 <= found.place.fov <= 360

@@ -140,7 +140,7 @@ def _axis_band(hdu: Hdu, keywords: Keywords, axis: int, count: int) -> Band | No
     name = (keywords.text(f"CTYPE{axis}") or "").upper()
     kind = re.split(r"[- ]", _ALIASES.get(name, name))[0]
     unit = _SPECTRAL.get(kind) or _VELOCITIES[kind]
-    edges = _nonlinear(hdu.header, count) if "-" in name and name[:4] not in ("VELO", "FELO") else None
+    edges = _nonlinear(keywords, axis, count) if "-" in name and name[:4] not in ("VELO", "FELO") else None
     if edges is None:
         edges = _linear(keywords, axis, count, unit)
     rest = _rest_wavelength(keywords)
@@ -169,14 +169,22 @@ def _linear(keywords: Keywords, axis: int, count: int, unit: str) -> tuple[float
     return first * factor, last * factor
 
 
-def _nonlinear(header: fits.Header, count: int) -> tuple[float, float] | None:
-    """Edges of an axis that is not linear, by astropy, in SI units."""
+def _nonlinear(keywords: Keywords, axis: int, count: int) -> tuple[float, float] | None:
+    """Edges of an axis that is not linear, in SI units: by astropy, from a header that has this axis alone."""
+    header = fits.Header()
+    for name in ("CTYPE", "CRVAL", "CRPIX", "CDELT", "CUNIT"):
+        value = keywords.raw(f"{name}{axis}")
+        if isinstance(value, str | int | float):
+            header[f"{name}1"] = value
+    for name in ("RESTFRQ", "RESTWAV", *(f"PV{axis}_{number}" for number in range(7))):
+        value = keywords.number(name)
+        if value is not None:
+            header[name.replace(f"PV{axis}_", "PV1_")] = value
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            wcs = WCS(header).spectral
-            values = wcs.wcs_pix2world([0.5, count + 0.5], 1)[0]
-        except (ValueError, TypeError, KeyError, IndexError, AssertionError, fits.VerifyError):
+            values = WCS(header).wcs_pix2world([0.5, count + 0.5], 1)[0]
+        except (ValueError, TypeError, KeyError, IndexError, RuntimeError, MemoryError, fits.VerifyError):
             return None
     return float(values[0]), float(values[1])
 

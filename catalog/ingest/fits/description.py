@@ -114,9 +114,9 @@ class _Gathered:
 
     def _add_place(self, hdu: Hdu, keywords: Keywords, fallback: Keywords | None) -> None:
         for kind, place in (
-            ("pixels", read_pixels(hdu)),
+            ("pixels", read_pixels(hdu, keywords)),
             ("pointing", read_pointing(keywords, fallback)),
-            ("reference", read_reference_point(hdu)),
+            ("reference", read_reference_point(hdu, keywords)),
         ):
             if place is not None:
                 self._places[kind].append(place)

@@ -47,10 +47,10 @@ _PAIRS = (
 )
 _SEXAGESIMAL = re.compile(r"([+-]?)\s*([0-9]{1,3})[:\shd°]+([0-9]{1,2})[:\sm']+([0-9]{1,2}(?:\.[0-9]*)?)[s\"]?")
 _AXIS = re.compile(r"(?:CTYPE|NAXIS|CRPIX)([0-9]{1,3})")
-_PLATE = re.compile(
-    r"(?:AMDX|AMDY|PPO|CNPIX)[0-9]{1,2}|PLT.*|[XY]PIXELSZ"
-)  # plate solutions count pixels from a corner, not from CRPIX
 _CELESTIAL_TABLE = re.compile(r"(?:RA|DEC|[A-Z]LON|[A-Z]LAT|[A-Z]{2}LN|[A-Z]{2}LT)-*-TAB")
+
+_BROKEN = (ValueError, TypeError, RuntimeError, MemoryError)
+"""What pixels without extent, coordinates that are no numbers, and the depths of wcslib raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,27 +74,33 @@ class Place:
         )
 
 
-def read_pixels(hdu: Hdu) -> Place | None:
+def read_pixels(hdu: Hdu, keywords: Keywords) -> Place | None:
     """The centre of the pixels of an image and what they cover; None when it has none with sky coordinates."""
     if hdu.kind != "image" or not hdu.shape or _is_tabulated(hdu.header):
         return None
-    region = wcs_region(hdu.header)
-    if region is None:
+    try:
+        region = wcs_region(hdu.header)
+        if region is None:
+            return None
+        pixel = wcs_footprint(_one_pixel(hdu.header, centred=True))
+        if pixel is None:  # the middle of the image is not on the sky
+            return Place(*_middle(region), region)
+        return Place(*centroid(pixel), region, math.sqrt(polygon_area(pixel)) * 3600.0)
+    except _BROKEN:
+        keywords.note("the sky coordinates of the pixels are broken")
         return None
-    pixel = wcs_footprint(_one_pixel(hdu.header, centred=True))
-    if pixel is None:  # the middle of the image is not on the sky
-        ra, dec = _middle(region)
-        return Place(ra, dec, region)
-    ra, dec = centroid(pixel)
-    return Place(ra, dec, region, math.sqrt(polygon_area(pixel)) * 3600.0)
 
 
-def read_reference_point(hdu: Hdu) -> Place | None:
+def read_reference_point(hdu: Hdu, keywords: Keywords) -> Place | None:
     """CRVAL of a celestial WCS, for headers without pixels; None without such a WCS."""
     if hdu.kind == "table" or _is_tabulated(hdu.header):
         return None
-    point = wcs_footprint(_one_pixel(hdu.header, centred=False))
-    return None if point is None else Place(*centroid(point))
+    try:
+        point = wcs_footprint(_one_pixel(hdu.header, centred=False))
+        return None if point is None else Place(*centroid(point))
+    except _BROKEN:
+        keywords.note("the sky coordinates of the reference point are broken")
+        return None
 
 
 def read_pointing(keywords: Keywords, fallback: Keywords | None = None) -> Place | None:
@@ -157,7 +163,7 @@ def _is_tabulated(header: fits.Header) -> bool:
 
 def _one_pixel(header: fits.Header, *, centred: bool) -> fits.Header:
     """The header of the pixel in the middle of an image, or of the one whose centre is the reference point."""
-    one = fits.Header([card for card in header.cards if not _PLATE.fullmatch(card.keyword)])
+    one = header.copy()
     axes = [int(match[1]) for name in header if (match := _AXIS.fullmatch(name))]
     for axis in range(1, max(axes, default=0) + 1):
         length = header.get(f"NAXIS{axis}", 1)
