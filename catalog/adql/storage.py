@@ -1,0 +1,96 @@
+"""Where the databases keep a published table, and what of it a caller sees.
+
+``ivoa.obscore`` is a view ``obscore`` in schema ``ivoa`` on PostgreSQL and a view ``ivoa_obscore`` on SQLite. A table
+may say more in `Table.extra`:
+
+* ``physical``: a name without schema on both engines, for uploaded tables;
+* ``hidden``: names of unpublished columns that the access rule asks for;
+* ``position``: its spatial index, with keys ``ra``, ``dec`` (published columns), ``key``, ``vector`` (unpublished
+  columns) and ``rtree`` (SQLite's R*Tree ``(id, x_min, x_max, y_min, y_max, z_min, z_max)``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypedDict, cast
+
+import sqlalchemy as sa
+
+from catalog.adql.mathematics import Sql
+from catalog.adql.statement import PositionIndex, Source, Statement
+from catalog.vo.table import Column, Table
+from catalog.vo.types import Datatype
+
+__all__ = ["read_table"]
+
+_ALLOWED = "adql_allowed"
+
+
+class _Position(TypedDict):
+    ra: str
+    dec: str
+    key: str
+    rtree: str
+    vector: tuple[str, str, str]
+
+
+def read_table(table: Table, alias: str, statement: Statement) -> Source:
+    """A published table under an alias; of a protected one the rows that the rule lets the caller see."""
+    position = cast("_Position | None", table.extra.get("position"))
+    unpublished = _unpublished(table, position)
+    named = _physical(table, unpublished, statement).alias(alias)
+    allowed: Sql | None = None
+    clause: sa.FromClause = named
+    if table.protected and statement.rule is not None:
+        condition = statement.rule(table, named)
+        if condition is not None:
+            clause = sa.select(*named.c, condition.label(_ALLOWED)).where(condition).subquery(alias)
+            allowed = clause.c[_ALLOWED]
+    columns = tuple(_value(clause.c[column.name], column, statement) for column in table.columns)
+    return Source(clause, columns, _index(table, clause, position), allowed)
+
+
+def _unpublished(table: Table, position: _Position | None) -> dict[str, sa.types.TypeEngine[Any]]:
+    names: dict[str, sa.types.TypeEngine[Any]] = {}
+    for name in cast("tuple[str, ...]", table.extra.get("hidden", ())):
+        names[name] = sa.types.NullType()
+    if position is not None:
+        names[position["key"]] = sa.BigInteger()
+        names |= {name: sa.Double() for name in position["vector"]}
+    return names
+
+
+def _physical(
+    table: Table, unpublished: Mapping[str, sa.types.TypeEngine[Any]], statement: Statement
+) -> sa.TableClause:
+    published = {column.name for column in table.columns}
+    columns = [sa.column(column.name, statement.type_of(column)) for column in table.columns]
+    columns += [sa.column(name, kind) for name, kind in unpublished.items() if name not in published]
+    physical = table.extra.get("physical")
+    if isinstance(physical, str):
+        return sa.table(physical, *columns)
+    *schema, name = (part.strip('"') for part in table.name.split("."))
+    if statement.is_postgresql:
+        return sa.table(name, *columns, schema=".".join(schema) or None)
+    return sa.table("_".join((*schema, name)), *columns)
+
+
+def _value(value: Sql, column: Column, statement: Statement) -> Sql:
+    """The column as a value; flags are integers in ADQL, whatever PostgreSQL keeps."""
+    if column.datatype is Datatype.BOOLEAN and statement.is_postgresql:
+        return sa.cast(value, sa.Integer)
+    return value
+
+
+def _index(table: Table, clause: sa.FromClause, position: _Position | None) -> PositionIndex | None:
+    if position is None:
+        return None
+    names = [column.name for column in table.columns]
+    x, y, z = (clause.c[name] for name in position["vector"])
+    return PositionIndex(
+        names.index(position["ra"]),
+        names.index(position["dec"]),
+        clause.c[position["key"]],
+        (x, y, z),
+        position["rtree"],
+    )

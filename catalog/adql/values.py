@@ -1,0 +1,395 @@
+"""SQL of values and conditions, the same answer on both engines.
+
+What differs between them and is evened out here: text compares by code point; LIKE minds case and knows no escape;
+integers divide to integers and every integer operation has 64 bits; nothing raises on a zero divisor; text that is no
+number is an error of the query.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from catalog.adql import nodes
+from catalog.adql.functions import FUNCTIONS
+from catalog.adql.geometry import GeometryTranslator
+from catalog.adql.kinds import Kind, kind_of
+from catalog.adql.mathematics import Sql, divide, verbatim
+from catalog.adql.nodes import Expression
+from catalog.adql.statement import Statement
+from catalog.vo.types import Datatype
+
+__all__ = ["ValueTranslator"]
+
+_GROUP = 32
+_SHORT_LIST = 16
+"""A longer list of literals is one parameter."""
+
+_RANGES = {Datatype.SHORT: 15, Datatype.INT: 31, Datatype.LONG: 63}
+_FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "<>": "<>"}
+_HOLDS: dict[str, Callable[[float, float], bool]] = {
+    "=": lambda a, b: a == b,
+    "<>": lambda a, b: a != b,
+    "<": lambda a, b: a < b,
+    ">": lambda a, b: a > b,
+    "<=": lambda a, b: a <= b,
+    ">=": lambda a, b: a >= b,
+}
+_DALI_FORMAT = "'YYYY-MM-DD\"T\"HH24:MI:SS.MS'"
+
+
+class ValueTranslator:
+    """Translates values and conditions of a resolved query.
+
+    Args:
+        statement: The engine, the bound values, the tables in reach.
+        subquery: Translates a query inside a condition.
+    """
+
+    def __init__(self, statement: Statement, subquery: Callable[[nodes.QueryExpression], sa.SelectBase]) -> None:
+        self._statement = statement
+        self._subquery = subquery
+        self._geometry = GeometryTranslator(statement, self.value)
+
+    # --- values ---
+
+    def value(self, expression: Expression) -> Sql:
+        """A value in the type that the engine computes with: timestamps stay timestamps."""
+        match expression:
+            case nodes.Number() | nodes.String():
+                return self._statement.bind(expression.value)
+            case nodes.Null():
+                return sa.null()
+            case nodes.ColumnRef():
+                assert expression.source is not None  # noqa: S101  (resolved)
+                return self._statement.sources[expression.source].columns[expression.position]
+            case nodes.Arithmetic():
+                return self._arithmetic(expression)
+            case nodes.Concatenation():
+                text, *rest = (self._typed(operand) for operand in expression.operands)
+                for operand in rest:
+                    text = text.concat(operand)
+                return text
+            case nodes.Signed():
+                return -self._operand(expression.operand, whole=kind_of(expression.type) is Kind.INTEGER)
+            case nodes.Aggregate():
+                return self._aggregate(expression)
+            case nodes.Cast():
+                return self._cast(expression)
+            case nodes.FunctionCall():
+                return self._function(expression)
+
+    def output(self, expression: Expression) -> Sql:
+        """A value as it leaves the database: timestamps as DALI text with milliseconds."""
+        return self.shown(self.value(expression), kind_of(expression.type))
+
+    def shown(self, value: Sql, kind: Kind) -> Sql:
+        """A value of a kind as it leaves the database."""
+        if kind is not Kind.TIMESTAMP:
+            return value
+        if self._statement.is_postgresql:
+            return sa.func.to_char(value, verbatim(_DALI_FORMAT), type_=sa.Text)
+        return sa.func.substr(value, verbatim("1"), verbatim("23"), type_=sa.Text)
+
+    def _typed(self, expression: Expression) -> Sql:
+        """A value of a known type even if it is NULL."""
+        value = self.value(expression)
+        if kind_of(expression.type) is Kind.NULL:
+            return self._statement.cast(value, expression.type)
+        return value
+
+    def _operand(self, expression: Expression, *, whole: bool) -> Sql:
+        """An operand of arithmetic: 64-bit integer or double."""
+        kind = kind_of(expression.type)
+        if isinstance(expression, nodes.Number):
+            return self._statement.bind(expression.value if whole else float(expression.value))
+        value = self.value(expression)
+        if kind is Kind.NULL:
+            return sa.cast(value, sa.BigInteger if whole else sa.Double)
+        datatype = expression.type.datatype
+        if datatype is (Datatype.LONG if whole else Datatype.DOUBLE):
+            return value
+        if self._statement.is_postgresql or (kind is Kind.INTEGER and not whole):
+            return sa.cast(value, sa.BigInteger if whole else sa.Double)
+        return value
+
+    def _arithmetic(self, expression: nodes.Arithmetic) -> Sql:
+        whole = kind_of(expression.type) is Kind.INTEGER
+        total = self._operand(expression.operands[0], whole=whole)
+        for operator, operand in zip(expression.operators, expression.operands[1:], strict=True):
+            if operator == "-":  # a sum of signed terms stays flat, however long
+                number = isinstance(operand, nodes.Number)
+                term = replace_sign(operand) if number else operand
+                value = self._operand(term, whole=whole)
+                total = total + (value if number else -value)
+            elif operator == "+":
+                total = total + self._operand(operand, whole=whole)
+            elif operator == "*":
+                total = total * self._operand(operand, whole=whole)
+            else:
+                total = divide(total, self._divisor(operand, whole=whole))
+        return sa.type_coerce(total, sa.BigInteger() if whole else sa.Double())
+
+    def _divisor(self, expression: Expression, *, whole: bool) -> Sql:
+        """A divisor that is NULL where it is zero."""
+        value = self._operand(expression, whole=whole)
+        if isinstance(expression, nodes.Number) and expression.value != 0:
+            return value
+        zero = verbatim("0" if whole else "0.0", sa.BigInteger if whole else sa.Double)
+        return sa.func.nullif(value, zero)
+
+    def _aggregate(self, expression: nodes.Aggregate) -> Sql:
+        if expression.argument is None:
+            return sa.func.count(sa.text("*"), type_=sa.BigInteger)
+        argument, kind = expression.argument, kind_of(expression.argument.type)
+        if expression.name in ("SUM", "AVG"):
+            whole = kind_of(expression.type) is Kind.INTEGER
+            value = self._operand(argument, whole=whole)
+        else:
+            value = self._typed(argument)
+        if expression.name in ("MIN", "MAX"):
+            value = self._statement.ordered(value, kind)
+        if expression.distinct:
+            value = sa.distinct(value)
+        kind_of_sql = self._statement.type_of(expression.type)
+        result: Sql = getattr(sa.func, expression.name.lower())(value, type_=kind_of_sql)
+        if expression.name == "SUM" and self._statement.is_postgresql:
+            return sa.cast(result, kind_of_sql)  # a sum of bigint is numeric there
+        return result
+
+    def _function(self, call: nodes.FunctionCall) -> Sql:
+        function = FUNCTIONS[call.name]
+        if function.sql is None:
+            return self._geometry.translate(call)
+        if function.name in ("ROUND", "TRUNCATE"):
+            places = (verbatim(str(int(n.value))) for n in call.arguments[1:] if isinstance(n, nodes.Number))
+            arguments = [self._typed(call.arguments[0]), *places]
+        elif function.name == "MOD":
+            whole = kind_of(call.type) is Kind.INTEGER
+            arguments = [self._operand(argument, whole=whole) for argument in call.arguments]
+        elif function.doubles:
+            arguments = [self._operand(argument, whole=False) for argument in call.arguments]
+        else:
+            arguments = [self._typed(argument) for argument in call.arguments]
+        if function.name == "COALESCE":
+            arguments = [self._statement.cast(argument, call.type) for argument in arguments]
+        result = function.sql(self._statement.dialect, *arguments)
+        return sa.type_coerce(result, self._statement.type_of(call.type))
+
+    # --- CAST ---
+
+    def _cast(self, expression: nodes.Cast) -> Sql:
+        operand, kind = expression.operand, kind_of(expression.operand.type)
+        if kind is Kind.NULL:
+            return self._statement.cast(sa.null(), expression.type)
+        if kind_of(expression.type) is Kind.TEXT:
+            return self._as_text(expression, kind)
+        value = self.value(operand)
+        if kind is Kind.TEXT or kind_of(expression.type) is Kind.INTEGER:
+            return self._guarded(operand, self._converted(expression, value, kind))
+        if expression.type.datatype is Datatype.FLOAT and not self._statement.is_postgresql:
+            return sa.func.adql_real(value, type_=sa.REAL)
+        return self._statement.cast(value, expression.type)
+
+    def _converted(self, expression: nodes.Cast, value: Sql, kind: Kind) -> Sql:
+        """A conversion that can fail: from text, or to a narrower integer."""
+        meta = expression.type
+        target = self._statement.type_of(meta)
+        if self._statement.is_postgresql:
+            return sa.cast(sa.func.trunc(value) if kind is Kind.FLOAT else value, target)
+        if kind_of(meta) is Kind.TIMESTAMP:
+            constant = isinstance(expression.operand, nodes.String)
+            return value if constant else sa.func.adql_timestamp(value, type_=target)
+        if kind_of(meta) is Kind.INTEGER:
+            bits = _RANGES[meta.datatype]
+            low, high = (verbatim(str(limit)) for limit in (-(1 << bits), (1 << bits) - 1))
+            if bits == 63:
+                low = verbatim("(-9223372036854775807 - 1)")
+            return sa.func.adql_integer(value, low, high, type_=target)
+        name = "adql_real" if meta.datatype is Datatype.FLOAT else "adql_double"
+        return getattr(sa.func, name)(value, type_=target)  # type: ignore[no-any-return]
+
+    def _guarded(self, operand: Expression, conversion: Sql) -> Sql:
+        """Keep the conversion from rows that the caller may not see: its error would show their values."""
+        seen = {part.source for part in _columns(operand) if part.source is not None}
+        rules = [self._statement.sources[source].allowed for source in sorted(seen)]
+        allowed = [rule for rule in rules if rule is not None]
+        return sa.case((sa.and_(*allowed), conversion)) if allowed else conversion
+
+    def _as_text(self, expression: nodes.Cast, kind: Kind) -> Sql:
+        value = self._typed(expression.operand)
+        if kind is Kind.TIMESTAMP:
+            value = self.shown(value, kind)
+        elif kind is Kind.FLOAT and not self._statement.is_postgresql:
+            value = sa.func.adql_text(value, type_=sa.Text)
+        elif kind is not Kind.TEXT:
+            value = sa.cast(sa.cast(value, sa.Double) if kind is Kind.FLOAT else value, sa.Text)
+        length = expression.target.length
+        if length is None:
+            return value
+        one, size = verbatim("1"), verbatim(str(length))
+        if expression.target.name == "CHAR":
+            value = value.concat(self._statement.bind(" " * length))
+        return sa.func.substr(value, one, size, type_=sa.Text)
+
+    # --- conditions ---
+
+    def condition(self, test: nodes.Condition, *, top: bool = True) -> Sql:
+        """A condition.
+
+        Args:
+            test: Resolved.
+            top: Whether false and NULL come to the same here, as they do in WHERE outside any NOT; then an index may
+                leave rows out.
+        """
+        match test:
+            case nodes.And() | nodes.Or():
+                terms = [self.condition(term, top=top) for term in test.terms]
+                return _balanced(sa.and_ if isinstance(test, nodes.And) else sa.or_, terms)
+            case nodes.Not():
+                return sa.not_(_grouped(self.condition(test.term, top=False)))
+            case nodes.Comparison():
+                return self._comparison(test, top=top)
+            case nodes.Between():
+                kind = kind_of(test.operand.type)
+                value = self._statement.ordered(self._typed(test.operand), kind)
+                inside = value.between(self._typed(test.low), self._typed(test.high))
+                return sa.not_(inside) if test.negated else inside
+            case nodes.InList():
+                return self._in_list(test)
+            case nodes.InQuery():
+                value, query = self._typed(test.operand), self._subquery(test.query)
+                return value.not_in(query) if test.negated else value.in_(query)
+            case nodes.Like():
+                return self._like(test)
+            case nodes.IsNull():
+                value = self._typed(test.operand)
+                return value.is_not(None) if test.negated else value.is_(None)
+            case nodes.Exists():
+                return sa.exists(self._subquery(test.query))
+
+    def _comparison(self, test: nodes.Comparison, *, top: bool) -> Sql:
+        left, operator, right = test.left, test.operator, test.right
+        if _is_call(right, "CONTAINS", "DISTANCE") and not _is_call(left, "CONTAINS", "DISTANCE"):
+            left, operator, right = right, _FLIPPED[operator], left
+        if isinstance(left, nodes.FunctionCall):
+            if left.name == "CONTAINS" and isinstance(right, nodes.Number):
+                return self._contains(left, operator, right.value, top=top)
+            if left.name == "DISTANCE" and operator in ("<", "<="):
+                return self._geometry.within(left, operator, right, index=top)
+        kind = kind_of(left.type)
+        first, second = self._typed(left), self._typed(right)
+        if operator not in ("=", "<>"):
+            first = self._statement.ordered(first, kind)
+        return first.op(operator, precedence=5, is_comparison=True)(second)
+
+    def _contains(self, call: nodes.FunctionCall, operator: str, number: float, *, top: bool) -> Sql:
+        """``CONTAINS(…) = 1`` and every other spelling, as a condition instead of a number."""
+        holds = _HOLDS[operator]
+        inside, outside = holds(1, number), holds(0, number)
+        if inside == outside:
+            value = self._geometry.translate(call)
+            return value.op(operator, precedence=5, is_comparison=True)(self._statement.bind(number))
+        if inside:
+            return self._geometry.contains(call, index=top)
+        return sa.not_(_grouped(self._geometry.contains(call, index=False)))
+
+    def _in_list(self, test: nodes.InList) -> Sql:
+        value = self._typed(test.operand)
+        plain = [item.value for item in test.items if isinstance(item, nodes.Number | nodes.String)]
+        if len(plain) < len(test.items) or len(plain) <= _SHORT_LIST:
+            items = [self._typed(item) for item in test.items]
+            return value.not_in(items) if test.negated else value.in_(items)
+        if self._statement.is_postgresql:
+            array = sa.cast(self._statement.bind(_array_text(plain)), ARRAY(_element_type(plain)))
+            found = value.op("=", precedence=5, is_comparison=True)(sa.any_(array))
+            return sa.not_(_grouped(found)) if test.negated else found
+        rows = sa.func.json_each(self._statement.bind(json.dumps(plain))).table_valued("value")
+        query = sa.select(rows.c.value)
+        return value.not_in(query) if test.negated else value.in_(query)
+
+    def _like(self, test: nodes.Like) -> Sql:
+        value, pattern = self._typed(test.operand), test.pattern
+        if self._statement.is_postgresql:
+            if isinstance(pattern, nodes.String):
+                wanted = self._statement.bind(pattern.value.replace("\\", "\\\\"))
+            else:
+                slash = verbatim(r"E'\\'"), verbatim(r"E'\\\\'")
+                wanted = sa.func.replace(self._typed(pattern), *slash)
+            if test.insensitive:
+                value, wanted = (sa.func.lower(sa.collate(text, "C")) for text in (value, wanted))
+            found = value.op("LIKE", precedence=5, is_comparison=True)(wanted)
+        else:
+            wanted = self._glob(pattern, insensitive=test.insensitive)
+            value = sa.func.lower(value) if test.insensitive else value
+            found = value.op("GLOB", precedence=5, is_comparison=True)(wanted)
+        return sa.not_(_grouped(found)) if test.negated else found
+
+    def _glob(self, pattern: Expression, *, insensitive: bool) -> Sql:
+        """A LIKE pattern for SQLite's GLOB, which minds case whatever the connection's settings."""
+        if isinstance(pattern, nodes.String):
+            text = "".join(_GLOB.get(sign, sign) for sign in pattern.value)
+            return self._statement.bind(_lower(text) if insensitive else text)
+        value = self._typed(pattern)
+        for sign, replacement in _GLOB.items():
+            old, new = verbatim(f"'{sign}'"), verbatim(f"'{replacement}'")
+            value = sa.func.replace(value, old, new)
+        return sa.func.lower(value) if insensitive else value
+
+
+_GLOB = {"[": "[[]", "*": "[*]", "?": "[?]", "%": "*", "_": "?"}
+"""In this order, so that what one replacement brings is not replaced again."""
+
+
+def _lower(text: str) -> str:
+    return "".join(sign.lower() if sign.isascii() else sign for sign in text)
+
+
+def replace_sign(number: Expression) -> Expression:
+    """The opposite of a plain number."""
+    assert isinstance(number, nodes.Number)  # noqa: S101  (asked by the caller)
+    return nodes.Number(-number.value, span=number.span, meta=number.meta)
+
+
+def _is_call(expression: Expression, *names: str) -> bool:
+    return isinstance(expression, nodes.FunctionCall) and expression.name in names
+
+
+def _columns(expression: Expression) -> Iterator[nodes.ColumnRef]:
+    if isinstance(expression, nodes.ColumnRef):
+        yield expression
+    for part in nodes.children(expression):
+        yield from _columns(part)
+
+
+def _grouped(condition: Sql) -> Sql:
+    return sa.sql.elements.Grouping(condition)
+
+
+def _balanced(join: Callable[..., Sql], terms: Sequence[Sql]) -> Sql:
+    """All terms joined, as a shallow tree: SQLite refuses expressions a thousand levels deep."""
+    while len(terms) > _GROUP:
+        chunks = [terms[start : start + _GROUP] for start in range(0, len(terms), _GROUP)]
+        terms = [_grouped(join(*chunk)) for chunk in chunks]
+    return join(*terms)
+
+
+def _element_type(values: Sequence[int | float | str]) -> type[sa.types.TypeEngine[Any]]:
+    if any(isinstance(value, str) for value in values):
+        return sa.Text
+    return sa.Double if any(isinstance(value, float) for value in values) else sa.BigInteger
+
+
+def _array_text(values: Sequence[int | float | str]) -> str:
+    """PostgreSQL's way of writing an array."""
+    words = []
+    for value in values:
+        text = str(value)
+        if isinstance(value, str):
+            text = '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        words.append(text)
+    return "{" + ",".join(words) + "}"
