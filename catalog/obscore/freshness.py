@@ -102,7 +102,7 @@ def _refresh_every(database: Database, progress: Progress | None) -> ResolveSumm
         with database.begin() as connection:
             total += resolve_batch(connection, condition)
         if progress is not None:
-            progress(total.examined, count)
+            progress(total.resolved, count)
     with database.begin() as connection:
         mark_up_to_date(connection)
     return total

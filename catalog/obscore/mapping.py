@@ -132,7 +132,7 @@ _OBSCORE: tuple[Rule, ...] = (
     Rule("obs_id", "The id of the executed observation unit.", sa.cast(core.PACKAGE.c.executed_obs_unit_id, sa.Text())),
     Rule(
         "obs_publisher_did",
-        "ivo://<authority>/<path>?<package id>, set once when the package is first published.",
+        "`ivo://<authority>/<path>?<package id>`, set once when the package is first published.",
         core.PUBLICATION.c.obs_publisher_did,
     ),
     Rule(
@@ -141,7 +141,7 @@ _OBSCORE: tuple[Rule, ...] = (
         "remains: none is present, staged, or marked for deletion that is possible or pending, or each of these was "
         "found missing or damaged.",
     ),
-    Rule("access_format", "application/x-votable+xml;content=datalink, NULL with access_url; computed in the view."),
+    Rule("access_format", "`application/x-votable+xml;content=datalink`, NULL with access_url; computed in the view."),
     Rule(
         "access_estsize",
         "Size of the package in kbyte (1000 byte), rounded up.",

@@ -38,6 +38,7 @@ __all__ = [
     "BATCH_PACKAGES",
     "ResolveSummary",
     "column_names",
+    "complete_without_identifier",
     "every_package",
     "fresh_rows",
     "is_up_to_date",
@@ -46,6 +47,7 @@ __all__ = [
     "mark_up_to_date",
     "resolve",
     "resolve_batch",
+    "stored_rows",
 ]
 
 BATCH_PACKAGES = 10_000
@@ -61,7 +63,7 @@ _KEY_COLUMNS = ("raw_data_package_id", "observing_program_id")
 class ResolveSummary:
     """What resolving did."""
 
-    examined: int = 0
+    resolved: int = 0
     """Packages looked at, published or not."""
 
     written: int = 0
@@ -72,7 +74,7 @@ class ResolveSummary:
 
     def __add__(self, other: ResolveSummary) -> ResolveSummary:
         return ResolveSummary(
-            self.examined + other.examined, self.written + other.written, self.removed + other.removed
+            self.resolved + other.resolved, self.written + other.written, self.removed + other.removed
         )
 
 
@@ -101,15 +103,15 @@ def resolve_batch(connection: sa.Connection, condition: Condition) -> ResolveSum
     publication = read_publication(connection)
     _identify(connection, publication, condition)
     fresh = fresh_rows(connection, publication, condition)
-    stored = _stored_rows(connection, condition)
+    stored = stored_rows(connection, condition)
     changed = {row[0]: row for row in fresh if row[0] not in stored or stored[row[0]][1] != row}
     gone = stored.keys() - {row[0] for row in fresh}
     stale = [stored[package_id][0] for package_id in (*changed, *gone) if package_id in stored]
     _delete(connection, stale)
     keys = _keys(connection, [stored[package_id][0] if package_id in stored else None for package_id in changed])
     _insert(connection, keys, list(changed.values()))
-    examined = connection.scalar(sa.select(sa.func.count()).select_from(PACKAGE).where(condition(PACKAGE.c.id)))
-    return ResolveSummary(examined or 0, len(changed), len(gone))
+    resolved = connection.scalar(sa.select(sa.func.count()).select_from(PACKAGE).where(condition(PACKAGE.c.id)))
+    return ResolveSummary(resolved or 0, len(changed), len(gone))
 
 
 def is_up_to_date(connection: sa.Connection) -> bool:
@@ -207,12 +209,17 @@ def _identify(connection: sa.Connection, publication: Publication, condition: Co
     """Give each complete package that lacks one its obs_publisher_did."""
     prefix = build_publisher_did(publication.authority, publication.path, _NO_PACKAGE).removesuffix(str(_NO_PACKAGE))
     did = sa.literal(prefix) + sa.cast(PACKAGE.c.id, sa.Text())
-    known = sa.select(PUBLICATION.c.raw_data_package_id).where(PUBLICATION.c.raw_data_package_id == PACKAGE.c.id)
-    fresh = sa.select(PACKAGE.c.id, did).where(condition(PACKAGE.c.id), is_complete(), ~known.exists())
+    fresh = complete_without_identifier(condition).add_columns(did)
     connection.execute(sa.insert(PackagePublication).from_select(["raw_data_package_id", "obs_publisher_did"], fresh))
 
 
-def _stored_rows(connection: sa.Connection, condition: Condition) -> dict[object, tuple[int, tuple[object, ...]]]:
+def complete_without_identifier(condition: Condition) -> sa.Select[Any]:
+    """Packages that are complete and not yet published or withdrawn."""
+    known = sa.select(PUBLICATION.c.raw_data_package_id).where(PUBLICATION.c.raw_data_package_id == PACKAGE.c.id)
+    return sa.select(PACKAGE.c.id).where(condition(PACKAGE.c.id), is_complete(), ~known.exists())
+
+
+def stored_rows(connection: sa.Connection, condition: Condition) -> dict[object, tuple[int, tuple[object, ...]]]:
     """Key and row of each package that has one."""
     table = package_obscore()
     query = sa.select(table.c.obscore_key, *(table.c[name] for name in column_names()))

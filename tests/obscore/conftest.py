@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -13,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from catalog.adql.sqlite_functions import SQLITE_FUNCTIONS
 from catalog.db import Database
 from catalog.obscore.derived import PublishedObjects
 from catalog.obscore.freshness import keep_resolved
@@ -227,13 +230,44 @@ def module(
     )
 
 
+def install(url: str) -> None:
+    """Make an empty catalog."""
+    with Database(url) as database:
+        upgrade(database, derived=[PublishedObjects()])
+        with database.begin() as connection:
+            set_publication(connection, PublicationSettings(authority=AUTHORITY, path="raw"), base_url=BASE_URL)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """File of an installed, empty catalog."""
+    path = tmp_path_factory.mktemp("obscore") / "template.db"
+    install(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: Any) -> str:
+    """Address of an installed, empty catalog."""
+    url: str = postgres_server.create_database()
+    install(url)
+    return url
+
+
 @pytest.fixture
-def catalog(database: Database) -> Database:
-    """An installed, empty catalog."""
-    upgrade(database, derived=[PublishedObjects()])
-    with database.begin() as connection:
-        set_publication(connection, PublicationSettings(authority=AUTHORITY, path="raw"), base_url=BASE_URL)
-    return database
+def catalog(engine_name: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """An installed, empty catalog of its own."""
+    if engine_name == "sqlite":
+        path = tmp_path / "catalog.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        with Database(f"sqlite:///{path}", functions=SQLITE_FUNCTIONS) as database:
+            yield database
+        return
+    server = request.getfixturevalue("postgres_server")
+    url = server.create_database(request.getfixturevalue("postgres_template"))
+    with Database(url) as database:
+        yield database
+    server.drop_database(url)
 
 
 @pytest.fixture
@@ -249,10 +283,14 @@ def world(session: Session) -> World:
     return furnish(session)
 
 
-def view_rows(database: Database, name: str, where: str = "") -> list[dict[str, Any]]:
-    """Rows of a published view, ordered by the identifier of the package."""
-    schema, table = database.published_name(name)
-    qualified = f"{schema}.{table}" if schema else table
-    with database.engine.connect() as connection:
-        rows = connection.execute(sa.text(f"SELECT * FROM {qualified} {where} ORDER BY obs_publisher_did"))
-        return [dict(row) for row in rows.mappings()]
+@pytest.fixture
+def read_view() -> Callable[..., list[dict[str, Any]]]:
+    """Reads a published view: rows in the order of their first column, and of the identifier where there is one."""
+
+    def read(database: Database, name: str, where: str = "") -> list[dict[str, Any]]:
+        qualified = ".".join(filter(None, database.published_name(name)))
+        with database.engine.connect() as connection:
+            rows = connection.execute(sa.text(f"SELECT * FROM {qualified} {where}")).mappings().all()
+        return sorted(map(dict, rows), key=lambda row: str(row.get("obs_publisher_did") or next(iter(row.values()))))
+
+    return read
