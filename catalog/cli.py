@@ -1,0 +1,311 @@
+"""The `catalog` command: set a catalog up, fill it, ask it, publish it.
+
+Results go to standard output, progress and messages to standard error. Exit codes: 0 all is well, 1 something was
+found wrong with the data, 2 the command was used wrongly, 3 a service does not answer.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+import uvicorn
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table as RichTable
+
+from catalog.adql.diagnostics import render_diagnostic
+from catalog.errors import CatalogError, QueryError, UnavailableError, UsageError
+from catalog.formats.encoder import encode
+from catalog.ingest.report import IngestSummary
+from catalog.obscore.files import written_file
+from catalog.settings import Settings, load_settings
+from catalog.vo.table import TableStream
+from catalog.web.app import create_app
+from catalog.wiring import Catalog
+from catalog.wiring import Progress as Report
+
+__all__ = ["main"]
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__, rich_markup_mode=None)
+packages_app = typer.Typer(no_args_is_help=True, help="Single packages.")
+export_app = typer.Typer(no_args_is_help=True, help="Write published tables to files.")
+app.add_typer(packages_app, name="packages")
+app.add_typer(export_app, name="export")
+
+_PIPED_WIDTH = 100_000  # a line per row for the next program, however long
+_MESSAGES = Console(stderr=True, highlight=False)
+
+Db = Annotated[str | None, typer.Option("--db", help="Database URL; CATALOG_DATABASE_URL and catalog.toml otherwise.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON summary on standard output.")]
+
+
+def main() -> NoReturn:
+    """Run the command and turn faults into one line on standard error."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        app()
+    except CatalogError as fault:
+        _say(fault)
+        sys.exit(_exit_code(fault))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)
+    sys.exit(0)
+
+
+@app.command()
+def init(db: Db = None, json_summary: Json = False) -> None:
+    """Create or upgrade the tables and views; safe to repeat."""
+    with _catalog(db) as catalog:
+        summary = catalog.init()
+    _summary(json_summary, asdict(summary), f"the catalog is at revision {summary.revision}")
+
+
+@app.command()
+def demo(
+    packages: Annotated[int, typer.Option(min=1, help="Packages to make.")] = 2000,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same catalog.")] = 1,
+    files_per_package: Annotated[int, typer.Option(min=1, help="File rows of each package.")] = 3,
+    db: Db = None,
+    json_summary: Json = False,
+) -> None:
+    """Fill an empty catalog with a synthetic observatory."""
+    with _catalog(db) as catalog, _progress("synthetic packages") as report:
+        catalog.init()
+        summary = catalog.load_synthetic(
+            packages=packages, seed=seed, files_per_package=files_per_package, progress=report
+        )
+    _summary(json_summary, asdict(summary), f"the catalog holds {packages:,} synthetic packages")
+
+
+@app.command()
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(help="Manifests (.jsonl, .csv, .parquet) or folders of FITS files.")],
+    tar: Annotated[Path | None, typer.Option("--tar", help="Write the packages' tar files into this folder.")] = None,
+    create_instruments: Annotated[bool, typer.Option(help="Accept instruments that are not known yet.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Say what would happen and change nothing.")] = False,
+    db: Db = None,
+    json_summary: Json = False,
+) -> None:
+    """Take in records of packages, or real FITS files."""
+    with _catalog(db) as catalog, _progress("records") as report:
+        summary = catalog.ingest(
+            paths, tar_dir=tar, create_instruments=create_instruments, dry_run=dry_run, progress=report
+        )
+    for problem in summary.problems:
+        _MESSAGES.print(str(problem), style="red", soft_wrap=True, markup=False)
+    _summary(json_summary, summary.to_json(), _ingested(summary))
+    if not summary.ok:
+        raise typer.Exit(1)
+
+
+def _ingested(summary: IngestSummary) -> str:
+    known = f"{summary.created:,} created, {summary.completed:,} completed, {summary.unchanged:,} unchanged"
+    rest = f"{summary.waiting:,} wait for a parent, {summary.refused:,} refused"
+    return f"{summary.records:,} records: {known}, {rest}{'; nothing was written' if summary.dry_run else ''}"
+
+
+@app.command()
+def refresh(
+    full: Annotated[bool, typer.Option(help="Resolve every package anew, not only the changed ones.")] = False,
+    db: Db = None,
+    json_summary: Json = False,
+) -> None:
+    """Publish what others changed in the database."""
+    with _catalog(db) as catalog, _progress("packages") as report:
+        summary = catalog.refresh(full=full, progress=report)
+    _summary(json_summary, asdict(summary), f"{summary.written:,} rows were written, {summary.removed:,} removed")
+
+
+@packages_app.command()
+def withdraw(
+    did: Annotated[str, typer.Argument(help="obs_publisher_did of the package.")],
+    reason: Annotated[str, typer.Option(help="Why; kept with the package.")],
+    db: Db = None,
+) -> None:
+    """Take a package out of what is published; its identifier stays."""
+    with _catalog(db) as catalog:
+        catalog.withdraw(did, reason)
+    _MESSAGES.print(f"{did} is withdrawn", markup=False)
+
+
+@packages_app.command()
+def restore(
+    did: Annotated[str, typer.Argument(help="obs_publisher_did of the package.")],
+    db: Db = None,
+) -> None:
+    """Publish a withdrawn package again."""
+    with _catalog(db) as catalog:
+        catalog.restore(did)
+    _MESSAGES.print(f"{did} is published again", markup=False)
+
+
+@app.command()
+def record(
+    dids: Annotated[list[str] | None, typer.Argument(help="Identifiers of packages.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every published package.")] = False,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the files.")] = Path(),
+    db: Db = None,
+    json_summary: Json = False,
+) -> None:
+    """Write a VOTable and a JSON sidecar for each package."""
+    if bool(dids) == everything:
+        raise UsageError("name the packages, or say --all; not both")
+    with _catalog(db) as catalog, _progress("records") as report:
+        written = catalog.write_records(output, dids=None if everything else dids, progress=report)
+    _summary(json_summary, {"records": written, "folder": str(output)}, f"{written:,} records in {output}")
+
+
+@export_app.command()
+def obscore(
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write.")],
+    fmt: Annotated[
+        str | None, typer.Option("--format", help="Format; otherwise the file name's ending says it.")
+    ] = None,
+    where: Annotated[str | None, typer.Option(help="ADQL condition on columns of ivoa.obscore.")] = None,
+    db: Db = None,
+    json_summary: Json = False,
+) -> None:
+    """Write ivoa.obscore to a file, with a manifest beside it."""
+    with _catalog(db) as catalog, _progress("rows") as report:
+        manifest = catalog.export_obscore(output, fmt=fmt, where=where, progress=report)
+    _summary(json_summary, manifest.as_dict(), f"{manifest.rows:,} rows in {output}")
+
+
+@app.command()
+def query(
+    adql: Annotated[str, typer.Argument(help="The query.")],
+    fmt: Annotated[
+        str | None, typer.Option("--format", help="votable, csv, json …; a table for people otherwise.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write.")] = None,
+    maxrec: Annotated[int | None, typer.Option(min=0, help="Rows at most.")] = None,
+    db: Db = None,
+) -> None:
+    """Run an ADQL query."""
+    with _catalog(db) as catalog:
+        try:
+            rows = catalog.query(adql, maxrec=maxrec)
+            if fmt is None and output is None:
+                _show(rows)
+            else:
+                _write(catalog, adql, rows, fmt, output)
+        except QueryError as fault:
+            _MESSAGES.print(render_diagnostic(adql, fault), markup=False, style="red", soft_wrap=True)
+            raise typer.Exit(2) from None
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen at.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen at.")] = None,
+    db: Db = None,
+) -> None:
+    """Serve TAP and the pages over HTTP."""
+    settings = _settings(db).with_service(host=host, port=port)
+    with Catalog(settings) as catalog:
+        catalog.check_ready()
+        catalog.announce()
+        _MESSAGES.print(f"serving {settings.service.url}/ (TAP at {settings.service.url}/tap)", markup=False)
+        uvicorn.run(
+            create_app(catalog),
+            host=settings.service.host,
+            port=settings.service.port,
+            log_level="warning",
+            server_header=False,
+            proxy_headers=False,
+        )
+
+
+def _settings(db: str | None) -> Settings:
+    return load_settings().with_database(db)
+
+
+@contextmanager
+def _catalog(db: str | None) -> Iterator[Catalog]:
+    with Catalog(_settings(db)) as catalog:
+        yield catalog
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Report]:
+    """A bar on a terminal; silence elsewhere."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=_MESSAGES, disable=not _MESSAGES.is_terminal, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+
+        def report(done: int, total: int | None) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield report
+
+
+def _summary(as_json: bool, values: Any, sentence: str) -> None:
+    if as_json:
+        typer.echo(json.dumps(values, default=str, ensure_ascii=False))
+    else:
+        _MESSAGES.print(sentence, markup=False)
+
+
+def _show(rows: TableStream) -> None:
+    """Rows as a table for people; null is empty."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_PIPED_WIDTH)
+    shown = RichTable(show_edge=False, header_style="bold")
+    with rows:
+        for column in rows.table.columns:
+            unit = f"\n[{column.unit}]" if column.unit else ""
+            shown.add_column(f"{column.name}{unit}".replace("[", "\\["), overflow="fold")
+        for batch in rows:
+            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                shown.add_row(*("" if cell is None else str(cell).replace("[", "\\[") for cell in row))
+    console.print(shown)
+    cut = "; there are more: raise --maxrec" if rows.truncated else ""
+    _MESSAGES.print(f"{rows.rows:,} rows{cut}", markup=False)
+
+
+def _write(catalog: Catalog, adql: str, rows: TableStream, fmt: str | None, output: Path | None) -> None:
+    form = catalog.format_for(fmt, output)
+    pieces = encode(rows, form, infos=catalog.tap.result_infos(adql))
+    if output is None:
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+    else:
+        with written_file(output) as file:
+            file.writelines(pieces)
+    if rows.truncated:
+        _MESSAGES.print(f"{rows.rows:,} rows; there are more: raise --maxrec", markup=False)
+
+
+def _say(fault: CatalogError) -> None:
+    _MESSAGES.print(f"catalog: {fault.message}", style="red", markup=False, soft_wrap=True)
+    if fault.hint:
+        _MESSAGES.print(fault.hint, markup=False, soft_wrap=True)
+
+
+def _exit_code(fault: CatalogError) -> int:
+    if isinstance(fault, UsageError):
+        return 2
+    return 3 if isinstance(fault, UnavailableError) else 1
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""TAP 1.1: queries in ADQL over the published tables, answered at once (sync)."""

@@ -1,0 +1,103 @@
+"""From the text of a query to rows on their way: parse, resolve, translate, stream (TAP 1.1 section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from catalog.access import ANONYMOUS, Caller
+from catalog.adql.parser import parse
+from catalog.adql.resolver import ResolvedQuery, resolve
+from catalog.adql.translate import translate
+from catalog.db import Database
+from catalog.vo.table import Info, Table, TableStream
+from catalog.vo.tableset import TableSchema
+
+__all__ = ["AccessRule", "QueryService"]
+
+AccessRule = Callable[[Caller, Table, sa.FromClause], sa.ColumnElement[bool] | None]
+"""Which rows of a protected table a caller may see; `catalog.access.metadata_rule` is one."""
+
+
+class QueryService:
+    """Answer ADQL queries over the published tables.
+
+    Args:
+        database: Where the tables are; queries use its read-only connection.
+        schemas: Descriptions of the tables that may be queried.
+        rule: Which rows a caller may see.
+        maxrec_default: Rows handed out when the client states no MAXREC.
+        maxrec_hard: Rows handed out at most.
+        timeout_s: Seconds that the database may take for a query.
+        origin: What every result says of where it comes from.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        schemas: Sequence[TableSchema],
+        *,
+        rule: AccessRule,
+        maxrec_default: int,
+        maxrec_hard: int,
+        timeout_s: float,
+        origin: Sequence[Info] = (),
+    ) -> None:
+        self._database = database
+        self._tables = {table.name: table for schema in schemas for table in schema.tables}
+        self._rule = rule
+        self._maxrec_default = min(maxrec_default, maxrec_hard)
+        self._maxrec_hard = maxrec_hard
+        self._timeout_s = timeout_s
+        self._origin = tuple(origin)
+
+    def resolve(self, adql: str) -> ResolvedQuery:
+        """Check a query and say what its result holds, without running it.
+
+        Raises:
+            QueryError: The text is not ADQL, or names what is not there; says where.
+        """
+        return resolve(parse(adql), self._tables)
+
+    def run(self, adql: str, *, caller: Caller = ANONYMOUS, maxrec: int | None = None) -> TableStream:
+        """Run a query.
+
+        Args:
+            adql: The query.
+            caller: Who asks.
+            maxrec: Rows wanted at most; beyond the hard limit it is cut to it without a word (TAP 1.1 section 2.7.4).
+
+        Returns:
+            The rows; whoever gets the stream closes it.
+
+        Raises:
+            QueryError: The query is not valid.
+            QueryTimeoutError: The database took too long.
+        """
+        limit = self._maxrec_default if maxrec is None else min(maxrec, self._maxrec_hard)
+        resolved = self.resolve(adql)
+        statement = self._translate(resolved, caller, limit + 1)
+        return self._database.stream(statement, resolved.table, maxrec=limit, timeout_s=self._timeout_s)
+
+    def explain(self, adql: str, *, caller: Caller = ANONYMOUS) -> str:
+        """The database's plan for a query, for operators and tests."""
+        return self._database.explain(self._translate(self.resolve(adql), caller, None))
+
+    def result_infos(self, adql: str, *, request: str | None = None) -> tuple[Info, ...]:
+        """Where a result comes from, as INFO elements (Data Origin note, response level).
+
+        Args:
+            adql: The query.
+            request: URL that was asked, if there was one.
+        """
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        asked = () if request is None else (Info("request", request),)
+        return (Info("query", adql), Info("request_date", now), *asked, *self._origin)
+
+    def _translate(self, resolved: ResolvedQuery, caller: Caller, limit: int | None) -> sa.Executable:
+        def row_rule(table: Table, rows: sa.FromClause) -> sa.ColumnElement[bool] | None:
+            return self._rule(caller, table, rows)
+
+        return translate(resolved, dialect=self._database.dialect, rule=row_rule, limit=limit)

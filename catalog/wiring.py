@@ -1,0 +1,323 @@
+"""Where the parts meet: settings become a complete `Catalog`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Self
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from catalog.access import ANONYMOUS, Caller, metadata_rule
+from catalog.adql.functions import LANGUAGE_FEATURES
+from catalog.adql.sqlite_functions import SQLITE_FUNCTIONS
+from catalog.adql.statement import RowRule
+from catalog.db import Database, SqlFunction
+from catalog.errors import CatalogError, SettingsError
+from catalog.formats.media import FORMATS, Format, format_for_path, parse_format
+from catalog.ingest.paths import ingest_paths
+from catalog.ingest.report import IngestSummary
+from catalog.ingest.synthetic.load import SyntheticSummary, load_synthetic
+from catalog.obscore.derived import PublishedObjects
+from catalog.obscore.export import Manifest, export_obscore
+from catalog.obscore.freshness import keep_resolved, refresh
+from catalog.obscore.package_obscore import package_obscore
+from catalog.obscore.record import ObsCoreRecord, read_record, write_records
+from catalog.obscore.resolve import ResolveSummary
+from catalog.opsdb.attach import attach
+from catalog.opsdb.grants import ReaderGrants
+from catalog.opsdb.publication import restore, set_base_url, set_publication, withdraw
+from catalog.opsdb.queries import Holdings, read_holdings
+from catalog.opsdb.schema import DerivedObjects, current_revision, head_revision, upgrade
+from catalog.settings import Settings, load_settings
+from catalog.tap.query import QueryService
+from catalog.vo.table import Info, TableStream
+from catalog.vo.tableset import TableSchema, load_tableset
+from catalog.vosi import LanguageFeature, OutputFormat, TapCapability
+
+__all__ = ["Catalog", "InitSummary", "PublishedHoldings", "open_catalog"]
+
+Progress = Callable[[int, int | None], None]
+"""Called with how many are done and how many there are, if that is known."""
+
+_HOLDINGS_S = 10.0  # a page that is asked for often counts this seldom
+
+
+@dataclass(frozen=True, slots=True)
+class InitSummary:
+    """What `Catalog.init` brought about."""
+
+    revision: str
+    resolved: int
+    """Packages whose published row was made or changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedHoldings:
+    """What the observatory has, and how much of it is published."""
+
+    held: Holdings
+    published: int
+
+
+def open_catalog(source: str | Settings | None = None) -> Catalog:
+    """Open a catalog.
+
+    Args:
+        source: A database URL, whole settings, or None for ``catalog.toml`` and the environment.
+
+    Raises:
+        SettingsError: The settings or the URL are wrong.
+    """
+    if isinstance(source, Settings):
+        return Catalog(source)
+    return Catalog(load_settings().with_database(source))
+
+
+class Catalog:
+    """The whole toolkit over one database. Close it, or use ``with``.
+
+    Args:
+        settings: Every setting.
+
+    Raises:
+        SettingsError: The database URL has a form that is not known.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.version = version("ccat-catalog")
+        self.up_since = datetime.now(UTC)
+        self.schemas: tuple[TableSchema, ...] = load_tableset()
+        public = settings.database.public_url
+        self.database = Database(
+            settings.database.url.get_secret_value(),
+            public_url=public.get_secret_value() if public else None,
+            functions=[SqlFunction(*function) for function in SQLITE_FUNCTIONS],
+            timeout_s=settings.tap.sync_timeout_s,
+        )
+        self.tap = QueryService(
+            self.database,
+            self.schemas,
+            rule=metadata_rule,
+            maxrec_default=settings.tap.maxrec_default,
+            maxrec_hard=settings.tap.maxrec_hard,
+            timeout_s=settings.tap.sync_timeout_s,
+            origin=self._origin(),
+        )
+        self._holdings: tuple[float, PublishedHoldings] | None = None
+        self._counting = Lock()
+
+    def init(self) -> InitSummary:
+        """Create or upgrade tables, triggers and views, and publish what is there. Safe to repeat.
+
+        Raises:
+            SettingsError: The login may not do it; says what a superuser must run.
+            IntegrityError: The authority of a filled catalog would change.
+        """
+        if self.settings.attached is None:
+            upgrade(self.database, derived=self._derived())
+        else:
+            attach(self.database, self.settings.attached, derived=self._derived())
+        with self.database.begin() as connection:
+            set_publication(connection, self.settings.publication, base_url=self.settings.service.url)
+        return InitSummary(head_revision(), self.refresh().written)
+
+    def check_ready(self) -> None:
+        """See that the database is at the revision that this version needs.
+
+        Raises:
+            SettingsError: It is not; the hint says what to do.
+            UnavailableError: It does not answer.
+        """
+        found, needed = current_revision(self.database), head_revision()
+        if found != needed:
+            state = "empty" if found is None else f"at revision {found}"
+            raise SettingsError(
+                f"the database is {state}; this version needs revision {needed}", hint="`catalog init` upgrades it"
+            )
+
+    def announce(self) -> None:
+        """Write the service's base URL down, so that every access_url leads to it."""
+        with self.database.begin() as connection:
+            set_base_url(connection, self.settings.service.url)
+
+    def session(self) -> Session:
+        """An ORM session on the operations tables; what it changes is published as it commits."""
+        return keep_resolved(self.database.session())
+
+    def load_synthetic(
+        self, *, packages: int, seed: int, files_per_package: int = 3, progress: Progress | None = None
+    ) -> SyntheticSummary:
+        """Fill an empty catalog with a synthetic observatory and publish it.
+
+        Raises:
+            UsageError: The catalog holds something else.
+        """
+        summary = load_synthetic(
+            self.database, packages=packages, seed=seed, files_per_package=files_per_package, progress=progress
+        )
+        self.refresh(full=True, progress=progress)
+        return summary
+
+    def ingest(
+        self,
+        paths: Sequence[Path],
+        *,
+        tar_dir: Path | None = None,
+        create_instruments: bool = False,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+    ) -> IngestSummary:
+        """Take in manifests and trees of FITS files; see `catalog.ingest.paths.ingest_paths`."""
+        self.check_ready()
+        return ingest_paths(
+            self.database,
+            paths,
+            tar_dir=tar_dir,
+            create_instruments=create_instruments,
+            dry_run=dry_run,
+            progress=progress,
+            session_factory=self.session,
+        )
+
+    def refresh(self, *, full: bool = False, progress: Progress | None = None) -> ResolveSummary:
+        """Publish what others changed in the database; with ``full``, resolve every package anew."""
+        return refresh(self.database, full=full, progress=progress)
+
+    def withdraw(self, did: str, reason: str) -> None:
+        """Take a package out of what is published; its identifier stays.
+
+        Raises:
+            NotFoundError: No package has this identifier.
+        """
+        with self.session() as session:
+            withdraw(session.connection(), did, reason)
+            session.commit()
+
+    def restore(self, did: str) -> None:
+        """Publish a withdrawn package again.
+
+        Raises:
+            NotFoundError: No package has this identifier.
+        """
+        with self.session() as session:
+            restore(session.connection(), did)
+            session.commit()
+
+    def query(self, adql: str, *, caller: Caller = ANONYMOUS, maxrec: int | None = None) -> TableStream:
+        """Run an ADQL query; see `catalog.tap.query.QueryService.run`."""
+        return self.tap.run(adql, caller=caller, maxrec=maxrec)
+
+    def record(self, did: str) -> ObsCoreRecord:
+        """The published record of one package.
+
+        Raises:
+            NotFoundError: No published package has this identifier.
+        """
+        return read_record(self.database, did, rule=self._rule(ANONYMOUS))
+
+    def write_records(
+        self, folder: Path, *, dids: Iterable[str] | None = None, progress: Progress | None = None
+    ) -> int:
+        """Write a VOTable and a JSON sidecar per package; of every published one when ``dids`` is None."""
+        rule = self._rule(ANONYMOUS)
+        return write_records(self.database, folder, dids=dids, rule=rule, progress=progress)
+
+    def export_obscore(
+        self, path: Path, *, fmt: str | None = None, where: str | None = None, progress: Progress | None = None
+    ) -> Manifest:
+        """Write ``ivoa.obscore`` to a file, with a manifest beside it.
+
+        Args:
+            path: The file; it appears when it is complete.
+            fmt: Format; the ending of the file name says it when None.
+            where: ADQL condition.
+            progress: Told the rows written so far.
+        """
+        return export_obscore(self.database, path, fmt=fmt, where=where, rule=self._rule(ANONYMOUS), progress=progress)
+
+    def holdings(self) -> PublishedHoldings:
+        """Counts for people, at most a few seconds old."""
+        with self._counting:
+            now = time.monotonic()
+            if self._holdings is None or now - self._holdings[0] > _HOLDINGS_S:
+                with self.database.engine.connect() as connection:
+                    published = connection.scalar(sa.select(sa.func.count()).select_from(package_obscore()))
+                    counts = PublishedHoldings(read_holdings(connection), published or 0)
+                self._holdings = (now, counts)
+            return self._holdings[1]
+
+    def problem(self) -> str | None:
+        """Why queries are not answered now, in a sentence; None when they are."""
+        try:
+            self.check_ready()
+        except CatalogError as fault:
+            return fault.message
+        return None
+
+    def public_url(self, path: str = "") -> str:
+        """What the world calls a path of the service."""
+        return f"{self.settings.service.url}{path}"
+
+    def format_for(self, name: str | None, path: Path | None) -> Format:
+        """The format of this name, else the one that the file's ending says.
+
+        Raises:
+            ParameterError: There is no such format.
+        """
+        if name is not None:
+            return parse_format(name)
+        return format_for_path(path) if path is not None else FORMATS[0]
+
+    @cached_property
+    def tap_capability(self) -> TapCapability:
+        """What the capabilities document says of the TAP service."""
+        return TapCapability(
+            output_formats=tuple(OutputFormat(form.media_types[0], form.aliases, form.ivo_id) for form in FORMATS),
+            features=tuple(LanguageFeature(kind, forms) for kind, forms in LANGUAGE_FEATURES),
+            maxrec_default=min(self.settings.tap.maxrec_default, self.settings.tap.maxrec_hard),
+            maxrec_hard=self.settings.tap.maxrec_hard,
+            execution_seconds=round(self.settings.tap.sync_timeout_s),
+        )
+
+    def close(self) -> None:
+        """Close every connection; queries that still run are cancelled. Safe to repeat."""
+        self.database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _origin(self) -> tuple[Info, ...]:
+        publication = self.settings.publication
+        contact = (Info("contact", publication.contact),) if publication.contact else ()
+        return (
+            Info("publisher", publication.publisher),
+            Info("server_software", f"catalog/{self.version}"),
+            Info("service_protocol", "ivo://ivoa.net/std/TAP"),
+            *contact,
+        )
+
+    @staticmethod
+    def _rule(caller: Caller) -> RowRule:
+        """The access rule for one caller, as `catalog.adql.translate` weaves it in."""
+        return lambda table, rows: metadata_rule(caller, table, rows)
+
+    def _derived(self) -> tuple[DerivedObjects, ...]:
+        public = self.settings.database.public_url
+        role = sa.make_url(public.get_secret_value()).username if public else None
+        objects: tuple[DerivedObjects, ...] = (PublishedObjects(),)
+        return (*objects, ReaderGrants(role)) if role else objects
