@@ -3,9 +3,9 @@
 ::
 
     CatalogError
-    ├── UsageError                the caller asked for something that cannot be done as asked
+    ├── UsageError = UsageFault   the caller asked for something that cannot be done as asked
     │   ├── SettingsError         a setting is unknown, missing or of the wrong kind
-    │   ├── QueryError            the ADQL text is not valid; carries code, position and hint
+    │   ├── QueryError            the ADQL text is not valid; carries code, position, hint and proposal
     │   ├── ParameterError        a protocol parameter is unknown, repeated or out of range
     │   └── NotFoundError         no such identifier, table, resource
     ├── IntegrityError            the operations database refuses the change; says which rule
@@ -32,6 +32,7 @@ __all__ = [
     "SettingsError",
     "UnavailableError",
     "UsageError",
+    "UsageFault",
 ]
 
 
@@ -58,6 +59,10 @@ class UsageError(CatalogError):
     code = "UsageFault"
 
 
+UsageFault = UsageError
+"""The protocols' name for it, by which tools may catch what `catalog.adql.parser.parse` raises."""
+
+
 class SettingsError(UsageError):
     """A setting is unknown, missing or of the wrong kind."""
 
@@ -81,11 +86,12 @@ class QueryError(UsageError):
 
     Args:
         message: What was wrong and what was expected.
-        code: Stable word for the kind of mistake, such as ``unknown-column``.
+        code: Stable word for the kind of mistake, such as ``unknown-column``; an instance's `code` is this word.
         line: Line of the query, counted from 1; None when the whole query is meant.
         column: Column in that line, counted from 1.
         length: How many characters the caret should underline.
         hint: The ADQL way, or a did-you-mean.
+        proposal: The whole query with one edit that makes it valid; shown, never run unasked.
     """
 
     code = "QueryFault"
@@ -99,12 +105,14 @@ class QueryError(UsageError):
         column: int | None = None,
         length: int = 1,
         hint: str | None = None,
+        proposal: str | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
-        self.query_code = code
+        self.code = code
         self.line = line
         self.column = column
         self.length = length
+        self.proposal = proposal
 
 
 class IntegrityError(CatalogError):

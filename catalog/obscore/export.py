@@ -192,5 +192,5 @@ def _within_condition(fault: QueryError) -> QueryError:
     """The same fault with its line counted within the condition, which begins on the query's second line."""
     line = None if fault.line is None else max(fault.line - 1, 1)
     return QueryError(
-        fault.message, code=fault.query_code, line=line, column=fault.column, length=fault.length, hint=fault.hint
+        fault.message, code=fault.code, line=line, column=fault.column, length=fault.length, hint=fault.hint
     )

@@ -17,7 +17,6 @@ from catalog.errors import (
     CatalogError,
     InternalError,
     NotFoundError,
-    QueryError,
     QueryTimeoutError,
     ResourceLimitError,
     UnavailableError,
@@ -59,8 +58,7 @@ def fault_response(fault: CatalogError, text: str | None = None) -> Response:
     message = text or fault.message
     if fault.hint and fault.hint not in message:
         message = f"{message}\n{fault.hint}"
-    code = fault.query_code if isinstance(fault, QueryError) else fault.code
-    document = error_document(message, infos=(Info("ERROR_CODE", code),))
+    document = error_document(message, infos=(Info("ERROR_CODE", fault.code),))
     return Response(document, status_code=fault_status(fault), media_type=_VOTABLE)
 
 

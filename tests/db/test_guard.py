@@ -228,7 +228,7 @@ def test_unparsable_cast_is_a_fault_that_hides_the_value(numbers: sa.Table, data
     ):
         with pytest.raises(QueryError) as caught:
             database.stream(statement, INTEGER).read_all()
-        assert caught.value.query_code == "bad-cast"
+        assert caught.value.code == "bad-cast"
         assert "secret" not in caught.value.message
 
 
@@ -239,7 +239,7 @@ UTC_TIME = sa.DateTime(timezone=True)
 def test_overflow_is_a_fault_of_the_query(numbers: sa.Table, database: Database) -> None:
     with pytest.raises(QueryError) as caught:
         database.stream(sa.select(sa.literal(2**31 - 1) + numbers.c.n), INTEGER).read_all()
-    assert caught.value.query_code == "out-of-range"
+    assert caught.value.code == "out-of-range"
 
 
 def refuse(_: object) -> int:

@@ -196,7 +196,7 @@ def test_number_outside_its_type_is_said_to_be(numbers: sa.Table, database: Data
     statement = sa.select(sa.literal(70_000))
     with pytest.raises(QueryError, match="column n lies outside the range of its type short") as caught:
         database.stream(statement, Table("result", (Column("n", Datatype.SHORT),))).read_all()
-    assert caught.value.query_code == "out-of-range"
+    assert caught.value.code == "out-of-range"
 
 
 @pytest.mark.parametrize(
