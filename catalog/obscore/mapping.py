@@ -28,7 +28,7 @@ __all__ = ["DERIVATIONS", "INPUTS", "MAPPING", "STANDARD_FORMATS", "Rule", "mapp
 Expression = sa.ColumnElement[Any]
 Derivation = Callable[[Batch], dict[str, Values]]
 
-_REVISION = 1
+_REVISION = 2
 """Raise when a derivation in Python changes its results: every package is then resolved anew."""
 
 STANDARD_FORMATS = (

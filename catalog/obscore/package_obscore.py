@@ -24,9 +24,11 @@ from catalog.vo.tableset import load_tableset
 from catalog.vo.types import Datatype
 
 __all__ = [
+    "CAP_COLUMNS",
     "COMPUTED_COLUMNS",
     "POSITION_INDEX",
     "RADIO_TABLE",
+    "REGION_INDEX",
     "STATE_KEY",
     "TABLE",
     "VECTOR_COLUMNS",
@@ -45,7 +47,13 @@ COMPUTED_COLUMNS = ("access_url", "access_format", "data_rights")
 
 VECTOR_COLUMNS = ("s_x", "s_y", "s_z")
 POSITION_INDEX = "package_position"
-"""The R*Tree on SQLite; its ``id`` is ``obscore_key``."""
+"""The R*Tree of positions on SQLite; its ``id`` is ``obscore_key``."""
+
+CAP_COLUMNS = ("s_cap_ra", "s_cap_dec", "s_cap_radius")
+"""A circle that holds s_region, degrees: what the index of regions knows of them."""
+
+REGION_INDEX = "package_region"
+"""The R*Tree of regions on SQLite: boxes around the circles, in unit vectors."""
 
 STATE_KEY = "obscore_state"
 """The publication setting that says what all rows were last resolved with; a new table has none."""
@@ -103,7 +111,8 @@ def package_obscore() -> sa.Table:
     """The table ``catalog.package_obscore``.
 
     ``obscore_key`` numbers the rows and never changes while a package stays published. ``declared_rights`` are the
-    rights that somebody declared, before the clock is asked; ``s_x``, ``s_y``, ``s_z`` the unit vector of the position.
+    rights that somebody declared, before the clock is asked; ``s_x``, ``s_y``, ``s_z`` the unit vector of the position,
+    ``s_cap_ra``, ``s_cap_dec``, ``s_cap_radius`` a circle around the region.
     """
     obscore = [c for c in published_table(TABLE).columns if c.name not in COMPUTED_COLUMNS]
     known = {column.name for column in obscore}
@@ -118,7 +127,7 @@ def package_obscore() -> sa.Table:
     published = [sa.Column(c.name, _type(c), nullable=c.name not in _NEVER_NULL) for c in (*obscore, *radio)]
     rest: list[sa.Column[Any]] = [
         sa.Column("declared_rights", sa.Text),
-        *(sa.Column(name, sa.Double) for name in VECTOR_COLUMNS),
+        *(sa.Column(name, sa.Double) for name in (*VECTOR_COLUMNS, *CAP_COLUMNS)),
         sa.Column("resolved_at", UtcDateTime(), nullable=False),
     ]
     metadata = sa.MetaData(schema=OUR_SCHEMA, naming_convention=_NAMING)
@@ -160,10 +169,8 @@ def install_package_obscore(connection: sa.Connection) -> bool:
             return False
     drop_package_obscore(connection)
     table.create(connection)
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.text(_SPOINT_INDEX))
-    else:
-        connection.execute(sa.text(_RTREE))
+    for statement in _SPATIAL_INDEXES[connection.dialect.name]:
+        connection.execute(sa.text(statement))
     connection.execute(sa.insert(PublicationSetting).values(key=_LAYOUT_KEY, value=digest))
     return True
 
@@ -172,7 +179,8 @@ def drop_package_obscore(connection: sa.Connection) -> None:
     """Remove the table with its indexes; views that read it must be gone. Safe to repeat."""
     package_obscore().drop(connection, checkfirst=True)
     if connection.dialect.name == "sqlite":
-        connection.execute(sa.text(f"DROP TABLE IF EXISTS {POSITION_INDEX}"))
+        for index in (POSITION_INDEX, REGION_INDEX):
+            connection.execute(sa.text(f"DROP TABLE IF EXISTS {index}"))
     if sa.inspect(connection).has_table(PublicationSetting.__tablename__, schema=_physical_schema(connection)):
         connection.execute(sa.delete(PublicationSetting).where(PublicationSetting.key.in_((_LAYOUT_KEY, STATE_KEY))))
 
@@ -182,7 +190,7 @@ def layout_digest() -> str:
     table = package_obscore()
     columns = [f"{column.name} {column.type!r} {column.nullable}" for column in table.columns]
     indexes = sorted(f"{index.name} {index.unique}" for index in table.indexes)
-    text = "\n".join([*columns, *indexes, _SPOINT_INDEX, _RTREE])
+    text = "\n".join([*columns, *indexes, *_SPATIAL_INDEXES["postgresql"], *_SPATIAL_INDEXES["sqlite"]])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -190,8 +198,15 @@ def _physical_schema(connection: sa.Connection) -> str | None:
     return OUR_SCHEMA if connection.dialect.name == "postgresql" else None
 
 
-_SPOINT_INDEX = (
-    "CREATE INDEX ix_package_obscore_position ON catalog.package_obscore "
-    "USING gist (spoint(radians(s_ra), radians(s_dec)))"
-)
-_RTREE = f"CREATE VIRTUAL TABLE {POSITION_INDEX} USING rtree(id, x_min, x_max, y_min, y_max, z_min, z_max)"
+_RESOLVED = "catalog.package_obscore"
+_CAP = "scircle(spoint(radians(s_cap_ra), radians(s_cap_dec)), radians(least(s_cap_radius, 90)))"
+_BOX = "(id, x_min, x_max, y_min, y_max, z_min, z_max)"
+_SPATIAL_INDEXES = {
+    "postgresql": (
+        f"CREATE INDEX ix_package_obscore_position ON {_RESOLVED} USING gist (spoint(radians(s_ra), radians(s_dec)))",
+        f"CREATE INDEX ix_package_obscore_region ON {_RESOLVED} USING gist ({_CAP})",
+        f"CREATE INDEX ix_package_obscore_wide_region ON {_RESOLVED} (s_cap_radius) WHERE s_cap_radius > 90",
+    ),
+    "sqlite": tuple(f"CREATE VIRTUAL TABLE {name} USING rtree{_BOX}" for name in (POSITION_INDEX, REGION_INDEX)),
+}
+"""pgSphere's circles reach 90 degrees: wider ones have an index of their own."""

@@ -29,10 +29,19 @@ from catalog.obscore.inputs import (
     join_core_tables,
 )
 from catalog.obscore.mapping import DERIVATIONS, INPUTS, MAPPING, mapping_digest
-from catalog.obscore.package_obscore import POSITION_INDEX, STATE_KEY, VECTOR_COLUMNS, layout_digest, package_obscore
+from catalog.obscore.package_obscore import (
+    CAP_COLUMNS,
+    POSITION_INDEX,
+    REGION_INDEX,
+    STATE_KEY,
+    VECTOR_COLUMNS,
+    layout_digest,
+    package_obscore,
+)
 from catalog.opsdb.models import PackagePublication, PublicationSetting
 from catalog.opsdb.publication import Publication, read_publication
 from catalog.vo.ivoid import build_publisher_did
+from catalog.vo.region import unit_box
 
 __all__ = [
     "BATCH_PACKAGES",
@@ -140,7 +149,7 @@ def lock_resolver(connection: sa.Connection) -> None:
 def column_names() -> tuple[str, ...]:
     """Columns of a row as `fresh_rows` yields it."""
     published = tuple(rule.column for rule in MAPPING if rule.column in package_obscore().c)
-    return (*_KEY_COLUMNS, *published, "declared_rights", *VECTOR_COLUMNS)
+    return (*_KEY_COLUMNS, *published, "declared_rights", *VECTOR_COLUMNS, *CAP_COLUMNS)
 
 
 def fresh_rows(connection: sa.Connection, publication: Publication, condition: Condition) -> list[tuple[object, ...]]:
@@ -244,8 +253,8 @@ def _delete(connection: sa.Connection, keys: Sequence[int]) -> None:
         some = keys[start : start + _LISTED]
         connection.execute(sa.delete(table).where(table.c.obscore_key.in_(some)))
         if connection.dialect.name == "sqlite":
-            position = _position_index()
-            connection.execute(sa.delete(position).where(position.c.id.in_(some)))
+            for index in (_rtree(POSITION_INDEX), _rtree(REGION_INDEX)):
+                connection.execute(sa.delete(index).where(index.c.id.in_(some)))
 
 
 def _insert(connection: sa.Connection, keys: Sequence[int], rows: Sequence[tuple[object, ...]]) -> None:
@@ -257,22 +266,35 @@ def _insert(connection: sa.Connection, keys: Sequence[int], rows: Sequence[tuple
     complete = ((key, *row, now) for key, row in zip(keys, rows, strict=True))
     copy_rows(connection, package_obscore(), names, complete, schemas=schemas)
     if connection.dialect.name == "sqlite":
-        first = column_names().index(VECTOR_COLUMNS[0])
-        boxes = (
-            (key, *(value for value in row[first : first + 3] for _ in range(2)))
-            for key, row in zip(keys, rows, strict=True)
-            if row[first] is not None
-        )
-        position = _position_index()
-        copy_rows(connection, position, [column.name for column in position.c], boxes, schemas=schemas)
+        for name, columns, build in (
+            (POSITION_INDEX, VECTOR_COLUMNS, _point_box),
+            (REGION_INDEX, CAP_COLUMNS, unit_box),
+        ):
+            first = column_names().index(columns[0])
+            boxes = (
+                (key, *build(*map(_number, row[first : first + 3])))
+                for key, row in zip(keys, rows, strict=True)
+                if row[first] is not None
+            )
+            index = _rtree(name)
+            copy_rows(connection, index, [column.name for column in index.c], boxes, schemas=schemas)
 
 
-def _position_index() -> sa.Table:
-    """The R*Tree of SQLite as a table."""
+def _point_box(x: float, y: float, z: float) -> tuple[float, ...]:
+    return x, x, y, y, z, z
+
+
+def _number(cell: object) -> float:
+    assert isinstance(cell, float)  # noqa: S101  (columns of doubles)
+    return cell
+
+
+def _rtree(name: str) -> sa.Table:
+    """An R*Tree of SQLite as a table."""
     bounds = [f"{axis}_{side}" for axis in "xyz" for side in ("min", "max")]
     return sa.Table(
-        POSITION_INDEX,
+        name,
         sa.MetaData(),
         sa.Column("id", sa.Integer, primary_key=True),
-        *(sa.Column(name, sa.Double) for name in bounds),
+        *(sa.Column(bound, sa.Double) for bound in bounds),
     )

@@ -6,6 +6,7 @@ elevation covers the envelope of what was pointed at. What cannot be placed has 
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,10 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from catalog.obscore.batch import Batch, Floats, Values, first_of
+from catalog.obscore.package_obscore import CAP_COLUMNS
 from catalog.vo.position import Site, solar_system_positions, unit_vectors
 from catalog.vo.region import (
     Circle,
     Polygon,
+    bounding_cap,
     centroid,
     enclosing_circle,
     format_circle,
@@ -46,7 +49,7 @@ class _Sky:
 
 
 def derive_spatial_axis(batch: Batch) -> dict[str, Values]:
-    """s_ra, s_dec, s_fov in degrees, s_region as text, and the position as unit vector.
+    """s_ra, s_dec, s_fov in degrees, s_region as text, the position as unit vector, a circle around the region.
 
     Stated values come first. A stated region that can be read also yields centre and diameter where those are not
     stated; around a position without an outline, the region is the circle of diameter s_fov.
@@ -62,14 +65,16 @@ def derive_spatial_axis(batch: Batch) -> dict[str, Values]:
     fov = first_of(batch.floats("stated_s_fov"), sky.fov)
     fov = np.where(np.isnan(ra), batch.floats("stated_s_fov"), fov)
     vectors = unit_vectors(ra, dec)
+    regions = _regions(sky.outline, ra, dec, fov)
     return {
         "s_ra": ra,
         "s_dec": dec,
         "s_fov": fov,
-        "s_region": _regions(sky.outline, ra, dec, fov),
+        "s_region": regions,
         "s_x": vectors[:, 0],
         "s_y": vectors[:, 1],
         "s_z": vectors[:, 2],
+        **_caps(regions),
     }
 
 
@@ -174,6 +179,14 @@ def _regions(outline: Sequence[str | None], ra: Floats, dec: Floats, fov: Floats
         text if text is not None else format_circle(a, d, w / 2.0) if a == a and w == w else None
         for text, a, d, w in zip(outline, ra.tolist(), dec.tolist(), fov.tolist(), strict=True)
     ]
+
+
+def _caps(regions: Sequence[object]) -> dict[str, Values]:
+    """A circle around each region."""
+    known = {text: bounding_cap(parse_region(str(text))) for text in set(regions) if text is not None}
+    caps = [known.get(text) for text in regions]
+    rows = [(math.nan,) * 3 if cap is None else (cap.ra, cap.dec, cap.radius) for cap in caps]
+    return dict(zip(CAP_COLUMNS, np.array(rows, dtype=np.float64).reshape(-1, 3).T, strict=True))
 
 
 def _sites(batch: Batch) -> list[Site | None]:

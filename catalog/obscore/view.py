@@ -14,7 +14,14 @@ import sqlalchemy as sa
 from catalog.obscore.copies import remains
 from catalog.obscore.ddl import CreateView, DropView, published_now
 from catalog.obscore.fyst import fyst_views
-from catalog.obscore.package_obscore import RADIO_TABLE, TABLE, VECTOR_COLUMNS, package_obscore, published_table
+from catalog.obscore.package_obscore import (
+    CAP_COLUMNS,
+    RADIO_TABLE,
+    TABLE,
+    VECTOR_COLUMNS,
+    package_obscore,
+    published_table,
+)
 from catalog.opsdb.enums import DataRights
 from catalog.opsdb.models import PhysicalCopy, PublicationSetting
 
@@ -65,7 +72,7 @@ def _obscore() -> sa.Select[Any]:
         computed[column.name].label(column.name) if column.name in computed else resolved.c[column.name]
         for column in published_table(TABLE).columns
     ]
-    unpublished = [resolved.c[name] for name in ("obscore_key", *VECTOR_COLUMNS, "observing_program_id")]
+    unpublished = [resolved.c[name] for name in ("obscore_key", *VECTOR_COLUMNS, *CAP_COLUMNS, "observing_program_id")]
     return sa.select(*columns, *unpublished)
 
 

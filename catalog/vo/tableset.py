@@ -61,6 +61,13 @@ class _Position(_Strict):
     vector: tuple[str, str, str]
 
 
+class _Region(_Strict):
+    column: str
+    key: str
+    rtree: str
+    cap: tuple[str, str, str]
+
+
 class _Table(_Strict):
     name: str
     title: str
@@ -69,6 +76,7 @@ class _Table(_Strict):
     table_type: Literal["table", "view"] = "table"
     protected: bool = False
     position: _Position | None = None
+    region: _Region | None = None
     foreign_keys: tuple[_ForeignKey, ...] = ()
     columns: tuple[_Column, ...]
 
@@ -82,7 +90,8 @@ class _Table(_Strict):
         return value
 
     def build(self) -> Table:
-        extra: dict[str, Any] = {"position": self.position.model_dump()} if self.position else {}
+        indexes = {"position": self.position, "region": self.region}
+        extra: dict[str, Any] = {name: index.model_dump() for name, index in indexes.items() if index is not None}
         return Table(
             name=self.name,
             title=self.title,

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from catalog.db import Database
-from catalog.obscore.package_obscore import RADIO_TABLE, TABLE, published_table
+from catalog.obscore.package_obscore import CAP_COLUMNS, RADIO_TABLE, TABLE, VECTOR_COLUMNS, published_table
 from catalog.obscore.view import published_views
 
 
@@ -24,7 +24,7 @@ def test_view_has_the_described_columns_in_their_order(catalog: Database, name: 
     found = columns_of(catalog, name)
 
     assert found[: len(described)] == described
-    assert set(found[len(described) :]) <= {"obscore_key", "s_x", "s_y", "s_z", "observing_program_id"}
+    assert set(found[len(described) :]) <= {"obscore_key", "observing_program_id", *VECTOR_COLUMNS, *CAP_COLUMNS}
 
 
 def test_obscore_and_radio_share_the_identifier_alone(catalog: Database) -> None:

@@ -1,6 +1,6 @@
 """Regions of the sky: DALI 1.1 section 3.3.6 and 3.3.7 shapes, their legacy text form, and geometry on the sphere."""
 
-from catalog.vo.region.hull import enclosing_circle, hull_of_points
+from catalog.vo.region.hull import bounding_cap, enclosing_circle, hull_of_points, unit_box
 from catalog.vo.region.scan import scan_footprints
 from catalog.vo.region.shapes import Circle, Polygon
 from catalog.vo.region.sphere import centroid, contains, normalise_winding, polygon_area
@@ -10,6 +10,7 @@ from catalog.vo.region.wcs import wcs_footprint, wcs_region
 __all__ = [
     "Circle",
     "Polygon",
+    "bounding_cap",
     "centroid",
     "contains",
     "enclosing_circle",
@@ -21,6 +22,7 @@ __all__ = [
     "parse_region",
     "polygon_area",
     "scan_footprints",
+    "unit_box",
     "wcs_footprint",
     "wcs_region",
 ]

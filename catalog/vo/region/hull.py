@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import combinations
 
 import numpy as np
@@ -11,10 +12,13 @@ from catalog.vo.position import lonlat, unit_vectors
 from catalog.vo.region.shapes import Circle, Polygon
 from catalog.vo.region.sphere import tangent_vectors
 
-__all__ = ["enclosing_circle", "hull_of_points"]
+__all__ = ["bounding_cap", "enclosing_circle", "hull_of_points", "unit_box"]
 
 _Floats = npt.NDArray[np.float64]
 
+_CAP_MARGIN = 1e-6  # degrees: more than rounding costs
+_WIDEST_CAP = 89.9  # degrees of radius; a wider cap does not hold the arcs between points that it holds
+_TINY = 1e-9
 _WIDEST_HULL = 85.0  # degrees of radius; beyond, the tangent plane grows too long for a hull
 
 
@@ -41,6 +45,42 @@ def enclosing_circle(vertices: npt.ArrayLike) -> tuple[float, float, float]:
     chord = np.linalg.norm(vectors - axis, axis=1).max()
     ra, dec = lonlat(axis)
     return float(ra), float(dec), float(np.degrees(2.0 * np.arcsin(min(chord / 2.0, 1.0))))
+
+
+def bounding_cap(region: Circle | Polygon) -> Circle:
+    """A circle that holds a region: good for an index, not the smallest.
+
+    Of a polygon that reaches round more than a hemisphere it is the whole sky.
+    """
+    if isinstance(region, Circle):
+        return Circle(region.ra, region.dec, min(region.radius + _CAP_MARGIN, 180.0))
+    ra, dec = np.array(region.vertices).T
+    vectors = unit_vectors(ra, dec)
+    mean = vectors.sum(axis=0)
+    size = float(np.linalg.norm(mean))
+    if size < _TINY:
+        return Circle(0.0, 0.0, 180.0)
+    chord = float(np.linalg.norm(vectors - mean / size, axis=1).max())
+    radius = float(np.degrees(2.0 * np.arcsin(min(chord / 2.0, 1.0)))) + _CAP_MARGIN
+    lon, lat = lonlat(mean)
+    return Circle(float(lon), float(lat), radius if radius < _WIDEST_CAP else 180.0)
+
+
+def unit_box(ra: float, dec: float, radius: float) -> tuple[float, float, float, float, float, float]:
+    """The box of unit vectors around a circle: x_min, x_max, y_min, y_max, z_min, z_max.
+
+    Args:
+        ra: Degrees.
+        dec: Degrees.
+        radius: Degrees.
+    """
+    angle = math.radians(radius)
+    bounds: list[float] = []
+    for cosine in unit_vectors(ra, dec).tolist():
+        off_axis = math.acos(max(-1.0, min(1.0, cosine)))
+        bounds += [math.cos(min(off_axis + angle, math.pi)), math.cos(max(off_axis - angle, 0.0))]
+    x_min, x_max, y_min, y_max, z_min, z_max = bounds
+    return x_min, x_max, y_min, y_max, z_min, z_max
 
 
 def hull_of_points(ra: npt.ArrayLike, dec: npt.ArrayLike) -> Polygon | Circle:

@@ -10,11 +10,13 @@ from catalog.vo.position import lonlat, unit_vectors
 from catalog.vo.region import (
     Circle,
     Polygon,
+    bounding_cap,
     contains,
     enclosing_circle,
     hull_of_points,
     normalise_winding,
     polygon_area,
+    unit_box,
 )
 
 
@@ -123,3 +125,27 @@ def test_enclosing_circle_of_known_points() -> None:
 def test_enclosing_circle_of_many_points_ends() -> None:
     ra, dec = cloud((200, -40), 3, 50_000, 5)
     assert enclosing_circle(np.stack([ra, dec], axis=1))[2] == pytest.approx(3, abs=0.01)
+
+
+@pytest.mark.parametrize("axis", [(83.8, -5.4), (0.0, 90.0), (359.9, 0.0), (200.0, -89.0)])
+@pytest.mark.parametrize("radius", [0.01, 3.0, 60.0])
+def test_a_bounding_cap_holds_the_region_and_its_box_the_cap(axis: tuple[float, float], radius: float) -> None:
+    region = hull_of_points(*cloud(axis, radius, 40, seed=3))
+    cap = bounding_cap(region)
+    ra, dec = cloud((cap.ra, cap.dec), cap.radius * 1.5, 4000, seed=4)
+    inside = contains(region, ra, dec)
+    assert inside.any()
+    assert contains(cap, ra[inside], dec[inside]).all()
+
+    box = np.array(unit_box(cap.ra, cap.dec, cap.radius)).reshape(3, 2)
+    held = unit_vectors(ra, dec)[contains(cap, ra, dec)]
+    assert (held >= box[:, 0] - 1e-12).all()
+    assert (held <= box[:, 1] + 1e-12).all()
+    assert (box[:, 0] <= held.min(axis=0) + radius * 0.02).all()
+
+
+def test_a_bounding_cap_of_what_no_hemisphere_holds_is_the_sky() -> None:
+    assert bounding_cap(Polygon(((0, 10), (120, 10), (240, 10)))).radius < 90
+    assert bounding_cap(Polygon(((0, 0), (120, 0), (240, 0)))).radius == 180
+    assert bounding_cap(Circle(10, 20, 180)).radius == 180
+    assert unit_box(10, 20, 180) == (-1, 1, -1, 1, -1, 1)
