@@ -6,88 +6,21 @@ document declares (TAPRegExt 1.0 section 2.3): what is not in this list is neith
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from collections.abc import Sequence
+from dataclasses import replace
 
 import sqlalchemy as sa
 
 from catalog.adql import mathematics as mathematical
 from catalog.adql.kinds import Kind, common, kind_of
 from catalog.adql.mathematics import Dialect, Sql, SqlBuilder
+from catalog.adql.signatures import ANY, AREA, INTEGER, NUMBER, POINT, TEXT, Function, Result
 from catalog.vo.table import Column
 from catalog.vo.types import Datatype
 
 __all__ = ["FUNCTIONS", "LANGUAGE_FEATURES", "NOT_YET", "Function", "aggregate_result"]
 
 _FEATURES = "ivo://ivoa.net/std/tapregext#features-"
-_NUMBER = frozenset({Kind.INTEGER, Kind.FLOAT})
-_INTEGER = frozenset({Kind.INTEGER})
-_TEXT = frozenset({Kind.TEXT})
-_POINT = frozenset({Kind.POINT})
-_AREA = frozenset({Kind.CIRCLE, Kind.POLYGON})
-_ANY = frozenset({Kind.INTEGER, Kind.FLOAT, Kind.TEXT, Kind.TIMESTAMP})
-
-Result: TypeAlias = Callable[[Sequence[Column]], Column | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """A function: what it takes, what it gives, how each engine says it."""
-
-    name: str
-    parameters: tuple[frozenset[Kind], ...]
-    """Kinds that each argument may be of; NULL may stand anywhere."""
-
-    result: Result
-    """Description of the value, from those of the arguments; None when they do not go together."""
-
-    sql: SqlBuilder | None = None
-    """Called with the engine's name and the translated arguments; geometry is translated elsewhere."""
-
-    required: int | None = None
-    """How many arguments must be there; None means all."""
-
-    variadic: bool = False
-    """Whether the last parameter may repeat."""
-
-    feature: str | None = None
-    """Type of language feature to declare; None when every ADQL service has the function."""
-
-    doubles: bool = True
-    """Whether arguments are made doubles first, so that integers do not bring integer arithmetic."""
-
-    copies: int = 1
-    """How often the SQL repeats its arguments; nested calls multiply."""
-
-    def takes(self, count: int) -> bool:
-        """Whether this many arguments are right."""
-        low = len(self.parameters) if self.required is None else self.required
-        return low <= count and (self.variadic or count <= len(self.parameters))
-
-    def parameter(self, index: int) -> frozenset[Kind]:
-        """Kinds allowed for an argument."""
-        return self.parameters[min(index, len(self.parameters) - 1)]
-
-    @property
-    def signature(self) -> str:
-        """How to call it, for messages."""
-        names = [_spell(kinds) for kinds in self.parameters]
-        low = len(names) if self.required is None else self.required
-        optional = "".join(f"[, {name}]" for name in names[low:]) + (", …" if self.variadic else "")
-        return f"{self.name}({', '.join(names[:low])}{optional})"
-
-
-def _spell(kinds: frozenset[Kind]) -> str:
-    if kinds == _INTEGER:
-        return "integer"
-    if kinds == _NUMBER:
-        return "number"
-    if kinds == _ANY:
-        return "value"
-    return " or ".join(sorted(kind.value.removeprefix("a ") for kind in kinds))
-
-
 # --- what they give ------------------------------------------------------------------------------------------
 
 
@@ -163,8 +96,8 @@ def _folded(name: str) -> SqlBuilder:
 
 
 def _mathematics() -> list[Function]:
-    one = (_NUMBER,)
-    two = (_NUMBER, _NUMBER)
+    one = (NUMBER,)
+    two = (NUMBER, NUMBER)
     simple = mathematical.simple
     return [
         Function("ABS", one, _same_type, simple("abs"), doubles=False),
@@ -184,10 +117,10 @@ def _mathematics() -> list[Function]:
         Function("PI", (), _double(), simple("pi")),
         Function("POWER", two, _double(), mathematical.power, copies=6),
         Function("RADIANS", one, _double("rad"), simple("radians")),
-        Function("RAND", (_INTEGER,), _double(), mathematical.random, required=0),
+        Function("RAND", (INTEGER,), _double(), mathematical.random, required=0),
         Function(
             "ROUND",
-            (_NUMBER, _INTEGER),
+            (NUMBER, INTEGER),
             _same_quantity,
             mathematical.rounded("adql_round", "round"),
             required=1,
@@ -198,7 +131,7 @@ def _mathematics() -> list[Function]:
         Function("TAN", one, _double(), simple("tan")),
         Function(
             "TRUNCATE",
-            (_NUMBER, _INTEGER),
+            (NUMBER, INTEGER),
             _same_quantity,
             mathematical.rounded("adql_truncate", "trunc"),
             required=1,
@@ -209,26 +142,24 @@ def _mathematics() -> list[Function]:
 
 def _strings() -> list[Function]:
     return [
-        Function("LOWER", (_TEXT,), _same_type, _folded("lower"), feature="adql-string", doubles=False),
-        Function("UPPER", (_TEXT,), _same_type, _folded("upper"), feature="adql-string", doubles=False),
-        Function(
-            "COALESCE", (_ANY,), _first_known, _coalesce, variadic=True, feature="adql-conditional", doubles=False
-        ),
+        Function("LOWER", (TEXT,), _same_type, _folded("lower"), feature="adql-string", doubles=False),
+        Function("UPPER", (TEXT,), _same_type, _folded("upper"), feature="adql-string", doubles=False),
+        Function("COALESCE", (ANY,), _first_known, _coalesce, variadic=True, feature="adql-conditional", doubles=False),
     ]
 
 
 def _geometries() -> list[Function]:
     """Their SQL is in `catalog.adql.geometry`; parameters are those left when `resolver` has unified the spellings."""
-    corner = (_NUMBER,) * 6
+    corner = (NUMBER,) * 6
     return [
-        Function("POINT", (_NUMBER, _NUMBER), _geometry("point", "2"), feature="adqlgeo"),
-        Function("CIRCLE", (_NUMBER, _NUMBER, _NUMBER), _geometry("circle", "3"), feature="adqlgeo"),
+        Function("POINT", (NUMBER, NUMBER), _geometry("point", "2"), feature="adqlgeo"),
+        Function("CIRCLE", (NUMBER, NUMBER, NUMBER), _geometry("circle", "3"), feature="adqlgeo"),
         Function("POLYGON", corner, _geometry("polygon", "*"), variadic=True, feature="adqlgeo"),
-        Function("CONTAINS", (_POINT, _AREA), _flag, feature="adqlgeo"),
-        Function("DISTANCE", (_POINT, _POINT), _double("deg"), feature="adqlgeo"),
-        Function("COORD1", (_POINT,), _double("deg"), feature="adqlgeo"),
-        Function("COORD2", (_POINT,), _double("deg"), feature="adqlgeo"),
-        Function("COORDSYS", (_POINT | _AREA,), _frame, feature="adqlgeo"),
+        Function("CONTAINS", (POINT, AREA), _flag, feature="adqlgeo"),
+        Function("DISTANCE", (POINT, POINT), _double("deg"), feature="adqlgeo"),
+        Function("COORD1", (POINT,), _double("deg"), feature="adqlgeo"),
+        Function("COORD2", (POINT,), _double("deg"), feature="adqlgeo"),
+        Function("COORDSYS", (POINT | AREA,), _frame, feature="adqlgeo"),
     ]
 
 

@@ -9,22 +9,12 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Callable
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Context, Decimal
-from typing import NamedTuple
 
+from catalog.adql.installed import SQLiteFunction
 from catalog.adql.literals import parse_timestamp
 
 __all__ = ["SQLITE_FUNCTIONS", "SQLiteFunction"]
-
-
-class SQLiteFunction(NamedTuple):
-    """Arguments of `sqlite3.Connection.create_function`."""
-
-    name: str
-    narg: int
-    callable: Callable[..., object]
-    deterministic: bool
 
 
 def distance(lon1: float | None, lat1: float | None, lon2: float | None, lat2: float | None) -> float | None:

@@ -18,7 +18,7 @@ from catalog.errors import (
     UnavailableError,
 )
 
-__all__ = ["bad_cast", "closed_early", "postgresql_fault", "sqlite_fault", "timed_out", "unavailable"]
+__all__ = ["bad_cast", "closed_early", "null_argument", "postgresql_fault", "sqlite_fault", "timed_out", "unavailable"]
 
 _log = logging.getLogger(__name__)
 
@@ -40,11 +40,21 @@ _POSTGRESQL_LIMIT = ("54",)
 _CANCELLED = "57014"
 _UNPARSABLE = {"22P02", "22007", "22008"}
 _OUT_OF_RANGE = "22003"
+_NULL_ARGUMENT = "22004"  # raised by functions of ours
 
 
 def bad_cast() -> QueryError:
     """A CAST met a value that it cannot read; which value is not said, it may be one that the caller must not see."""
     return QueryError("a value cannot be converted to the type that CAST asks for", code="bad-cast")
+
+
+def null_argument() -> QueryError:
+    """A function met NULL where its definition makes that an error; which row is not said."""
+    return QueryError(
+        "a function was given NULL where it needs a value",
+        code="null-argument",
+        hint="Leave such rows out: WHERE column IS NOT NULL.",
+    )
 
 
 def timed_out(seconds: float) -> QueryTimeoutError:
@@ -87,6 +97,8 @@ def postgresql_fault(error: adbc.Error, *, timeout_s: float) -> CatalogError:
     if state in _UNPARSABLE:
         _log.info("PostgreSQL: %s", error)
         return bad_cast()
+    if state == _NULL_ARGUMENT:
+        return null_argument()
     _log.error("PostgreSQL: %s (SQLSTATE %s)", error, state or "none")
     if state == _OUT_OF_RANGE:
         return QueryError(

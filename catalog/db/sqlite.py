@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
@@ -66,6 +67,8 @@ class SqlFunction:
 
     function: Callable[..., Any]
     deterministic: bool = True
+    aggregate: bool = False
+    """Whether ``function`` makes an object for every group, with ``step(…)`` called for each row and ``finalize()``."""
 
 
 def prepare_writer(connection: sqlite3.Connection) -> None:
@@ -147,9 +150,12 @@ class SqliteReader:
         for category, limit in _LIMITS.items():
             connection.setlimit(category, limit)
         for known in self._functions:
-            connection.create_function(
-                known.name, known.narg, guard.watch(known.function), deterministic=known.deterministic
-            )
+            if known.aggregate:
+                connection.create_aggregate(known.name, known.narg, guard.watch_aggregate(known.function))
+            else:
+                connection.create_function(
+                    known.name, known.narg, guard.watch(known.function), deterministic=known.deterministic
+                )
         connection.set_progress_handler(guard.expired, _STEPS)
         connection.set_authorizer(_authorize)
 
@@ -204,6 +210,15 @@ class Guard:
             except BaseException as error:
                 self._raised = error
                 raise
+
+        return watched
+
+    def watch_aggregate(self, function: Callable[[], Any]) -> Callable[[], Any]:
+        """The maker of a group's object, what its methods raise being kept too."""
+
+        def watched() -> Any:
+            group = function()
+            return SimpleNamespace(step=self.watch(group.step), finalize=self.watch(group.finalize))
 
         return watched
 

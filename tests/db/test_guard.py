@@ -285,3 +285,49 @@ def test_functions_are_called_on_sqlite(tmp_path: Path) -> None:
             connection.execute(sa.text("CREATE TABLE t (a INTEGER)"))
         found = database.stream(sa.select(sa.func.twice(sa.func.total(1, 2, 3))), INTEGER).read_all()
     assert found["n"].to_pylist() == [12]
+
+
+class Longest:
+    """The longest text of a group."""
+
+    def __init__(self) -> None:
+        self.longest: str | None = None
+
+    def step(self, text: str) -> None:
+        if text == "forbidden":
+            raise ParameterError("this text is forbidden")
+        if self.longest is None or len(text) > len(self.longest):
+            self.longest = text
+
+    def finalize(self) -> int | None:
+        if self.longest == "odd":
+            raise KeyError("inner detail")
+        return None if self.longest is None else len(self.longest)
+
+
+def longest(texts: list[str], path: Path) -> list[int | None]:
+    """The length of the longest text, by an aggregate that SQLite lacks."""
+    values = sa.union_all(*(sa.select(sa.literal(text).label("text")) for text in texts)).subquery()
+    functions = [SqlFunction("longest", 1, Longest, aggregate=True)]
+    with Database(f"sqlite:///{path}/a.db", functions=functions) as database:
+        with database.begin() as connection:
+            connection.execute(sa.text("CREATE TABLE t (a INTEGER)"))
+        asked = sa.select(sa.func.longest(values.c.text))
+        return database.stream(asked, INTEGER).read_all()["n"].to_pylist()
+
+
+def test_aggregates_are_called_on_sqlite(tmp_path: Path) -> None:
+    assert longest(["a", "ccc", "bb"], tmp_path) == [3]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "words"),
+    [("forbidden", ParameterError, "forbidden"), ("odd", InternalError, "a function of the query failed")],
+)
+def test_what_an_aggregate_raises_is_the_fault(
+    tmp_path: Path, text: str, expected: type[CatalogError], words: str
+) -> None:
+    with pytest.raises(expected) as caught:
+        longest([text], tmp_path)
+    assert words in caught.value.message
+    assert "inner detail" not in caught.value.message
