@@ -16,32 +16,34 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-import uvicorn
+from pyarrow import RecordBatch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 
 from catalog.adql.diagnostics import render_diagnostic
-from catalog.errors import CatalogError, QueryError, UnavailableError, UsageError
+from catalog.errors import CatalogError, InternalError, QueryError, UnavailableError, UsageError
 from catalog.formats.encoder import encode
 from catalog.ingest.report import IngestSummary
 from catalog.obscore.files import written_file
 from catalog.settings import Settings, load_settings
 from catalog.vo.table import TableStream
-from catalog.web.app import create_app
+from catalog.web.server import listen, run
 from catalog.wiring import Catalog
 from catalog.wiring import Progress as Report
 
 __all__ = ["main"]
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__, rich_markup_mode=None)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 packages_app = typer.Typer(no_args_is_help=True, help="Single packages.")
 export_app = typer.Typer(no_args_is_help=True, help="Write published tables to files.")
 app.add_typer(packages_app, name="packages")
 app.add_typer(export_app, name="export")
 
 _PIPED_WIDTH = 100_000  # a line per row for the next program, however long
+_DIFFERENCES_SHOWN = 20
 _MESSAGES = Console(stderr=True, highlight=False)
+_LOG = logging.getLogger(__name__)
 
 Db = Annotated[str | None, typer.Option("--db", help="Database URL; CATALOG_DATABASE_URL and catalog.toml otherwise.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON summary on standard output.")]
@@ -57,10 +59,21 @@ def main() -> NoReturn:
         sys.exit(_exit_code(fault))
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(141)
+    except Exception as error:
+        _LOG.debug("unforeseen error", exc_info=error)
+        reason = (str(error).splitlines() or [""])[0]
+        _say(InternalError(f"unforeseen {type(error).__name__}: {reason}", hint="`catalog --verbose …` shows where"))
+        sys.exit(1)
     sys.exit(0)
+
+
+@app.callback()
+def catalog_command(
+    verbose: Annotated[bool, typer.Option("--verbose", help="Say on standard error what goes on inside.")] = False,
+) -> None:
+    """Set a catalog up, fill it, ask it, publish it."""
+    if verbose:
+        logging.getLogger("catalog").setLevel(logging.DEBUG)
 
 
 @app.command()
@@ -93,14 +106,26 @@ def ingest(
     paths: Annotated[list[Path], typer.Argument(help="Manifests (.jsonl, .csv, .parquet) or folders of FITS files.")],
     tar: Annotated[Path | None, typer.Option("--tar", help="Write the packages' tar files into this folder.")] = None,
     create_instruments: Annotated[bool, typer.Option(help="Accept instruments that are not known yet.")] = False,
+    program: Annotated[
+        str | None, typer.Option(help="Short name of the programme of FITS files; made if it is not known.")
+    ] = None,
+    location: Annotated[
+        str | None, typer.Option(help="SITE/NAME of the disk location of FITS files; made if it is not known.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option(help="Say what would happen and change nothing.")] = False,
     db: Db = None,
     json_summary: Json = False,
 ) -> None:
     """Take in records of packages, or real FITS files."""
-    with _catalog(db) as catalog, _progress("records") as report:
+    with _ready_catalog(db) as catalog, _progress("records") as report:
         summary = catalog.ingest(
-            paths, tar_dir=tar, create_instruments=create_instruments, dry_run=dry_run, progress=report
+            paths,
+            tar_dir=tar,
+            create_instruments=create_instruments,
+            program=program,
+            location=location,
+            dry_run=dry_run,
+            progress=report,
         )
     for problem in summary.problems:
         _MESSAGES.print(str(problem), style="red", soft_wrap=True, markup=False)
@@ -117,14 +142,42 @@ def _ingested(summary: IngestSummary) -> str:
 
 @app.command()
 def refresh(
-    full: Annotated[bool, typer.Option(help="Resolve every package anew, not only the changed ones.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Resolve every package anew, not only the changed ones.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; say what is not up to date, and exit with 1 if anything.")
+    ] = False,
     db: Db = None,
     json_summary: Json = False,
 ) -> None:
     """Publish what others changed in the database."""
-    with _catalog(db) as catalog, _progress("packages") as report:
+    if full and check:
+        raise UsageError("--check changes nothing; leave --full out")
+    if check:
+        _compare(db, json_summary)
+        return
+    with _ready_catalog(db) as catalog, _progress("packages") as report:
         summary = catalog.refresh(full=full, progress=report)
     _summary(json_summary, asdict(summary), f"{summary.written:,} rows were written, {summary.removed:,} removed")
+
+
+def _compare(db: str | None, json_summary: bool) -> None:
+    """Say which published values a fresh resolution would change."""
+    count, packages = 0, set()
+    with _ready_catalog(db) as catalog:
+        for count, difference in enumerate(catalog.differences(), 1):
+            packages.add(difference.raw_data_package_id)
+            if count <= _DIFFERENCES_SHOWN:
+                stored, fresh = difference.stored, difference.fresh
+                line = f"{difference.raw_data_package_id} {difference.column}: {stored!r}, fresh {fresh!r}"
+                _MESSAGES.print(line, soft_wrap=True, markup=False)
+    sentence = "every row is up to date"
+    if count:
+        sentence = f"{count:,} values of {len(packages):,} packages are not up to date; `catalog refresh` mends them"
+    _summary(json_summary, {"differences": count, "packages": len(packages)}, sentence)
+    if count:
+        raise typer.Exit(1)
 
 
 @packages_app.command()
@@ -134,7 +187,7 @@ def withdraw(
     db: Db = None,
 ) -> None:
     """Take a package out of what is published; its identifier stays."""
-    with _catalog(db) as catalog:
+    with _ready_catalog(db) as catalog:
         catalog.withdraw(did, reason)
     _MESSAGES.print(f"{did} is withdrawn", markup=False)
 
@@ -145,7 +198,7 @@ def restore(
     db: Db = None,
 ) -> None:
     """Publish a withdrawn package again."""
-    with _catalog(db) as catalog:
+    with _ready_catalog(db) as catalog:
         catalog.restore(did)
     _MESSAGES.print(f"{did} is published again", markup=False)
 
@@ -161,7 +214,7 @@ def record(
     """Write a VOTable and a JSON sidecar for each package."""
     if bool(dids) == everything:
         raise UsageError("name the packages, or say --all; not both")
-    with _catalog(db) as catalog, _progress("records") as report:
+    with _ready_catalog(db) as catalog, _progress("records") as report:
         written = catalog.write_records(output, dids=None if everything else dids, progress=report)
     _summary(json_summary, {"records": written, "folder": str(output)}, f"{written:,} records in {output}")
 
@@ -177,7 +230,7 @@ def obscore(
     json_summary: Json = False,
 ) -> None:
     """Write ivoa.obscore to a file, with a manifest beside it."""
-    with _catalog(db) as catalog, _progress("rows") as report:
+    with _ready_catalog(db) as catalog, _progress("rows") as report, _pointing_out(where or ""):
         manifest = catalog.export_obscore(output, fmt=fmt, where=where, progress=report)
     _summary(json_summary, manifest.as_dict(), f"{manifest.rows:,} rows in {output}")
 
@@ -193,16 +246,21 @@ def query(
     db: Db = None,
 ) -> None:
     """Run an ADQL query."""
-    with _catalog(db) as catalog:
-        try:
-            rows = catalog.query(adql, maxrec=maxrec)
-            if fmt is None and output is None:
-                _show(rows)
-            else:
-                _write(catalog, adql, rows, fmt, output)
-        except QueryError as fault:
-            _MESSAGES.print(render_diagnostic(adql, fault), markup=False, style="red", soft_wrap=True)
-            raise typer.Exit(2) from None
+    with _ready_catalog(db) as catalog, _pointing_out(adql):
+        rows = catalog.query(adql, maxrec=maxrec)
+        if fmt is None and output is None:
+            _show(rows)
+        else:
+            _write(catalog, adql, rows, fmt, output)
+
+
+@app.command()
+def explain(adql: Annotated[str, typer.Argument(help="The query.")], db: Db = None) -> None:
+    """Show the SQL that an ADQL query becomes, its values, and the database's plan."""
+    with _ready_catalog(db) as catalog, _pointing_out(adql):
+        explanation = catalog.tap.explain(adql)
+    values = "".join(f"-- {name} = {value!r}\n" for name, value in explanation.values)
+    typer.echo(f"{explanation.sql}\n{values}\n{explanation.plan}")
 
 
 @app.command()
@@ -213,18 +271,15 @@ def serve(
 ) -> None:
     """Serve TAP and the pages over HTTP."""
     settings = _settings(db).with_service(host=host, port=port)
-    with Catalog(settings) as catalog:
+    with (
+        listen(settings.service.host, settings.service.port) as listener,
+        Catalog(settings.with_service(port=listener.getsockname()[1])) as catalog,
+    ):
         catalog.check_ready()
         catalog.announce()
-        _MESSAGES.print(f"serving {settings.service.url}/ (TAP at {settings.service.url}/tap)", markup=False)
-        uvicorn.run(
-            create_app(catalog),
-            host=settings.service.host,
-            port=settings.service.port,
-            log_level="warning",
-            server_header=False,
-            proxy_headers=False,
-        )
+        url = catalog.public_url()
+        _MESSAGES.print(f"serving {url}/ (TAP at {url}/tap); Ctrl-C stops it", soft_wrap=True, markup=False)
+        run(catalog, listener)
 
 
 def _settings(db: str | None) -> Settings:
@@ -235,6 +290,23 @@ def _settings(db: str | None) -> Settings:
 def _catalog(db: str | None) -> Iterator[Catalog]:
     with Catalog(_settings(db)) as catalog:
         yield catalog
+
+
+@contextmanager
+def _ready_catalog(db: str | None) -> Iterator[Catalog]:
+    with _catalog(db) as catalog:
+        catalog.check_ready()
+        yield catalog
+
+
+@contextmanager
+def _pointing_out(adql: str) -> Iterator[None]:
+    """Show where in a query a fault lies."""
+    try:
+        yield
+    except QueryError as fault:
+        _MESSAGES.print(f"catalog: {render_diagnostic(adql, fault)}", style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(2) from None
 
 
 @contextmanager
@@ -283,16 +355,39 @@ def _show(rows: TableStream) -> None:
 
 def _write(catalog: Catalog, adql: str, rows: TableStream, fmt: str | None, output: Path | None) -> None:
     form = catalog.format_for(fmt, output)
-    pieces = encode(rows, form, infos=catalog.tap.result_infos(adql))
+    watched = _Watched(rows)
+    pieces = encode(watched.stream, form, infos=catalog.tap.result_infos(adql))
     if output is None:
         for piece in pieces:
             sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
+        watched.check()
     else:
         with written_file(output) as file:
             file.writelines(pieces)
+            watched.check()
     if rows.truncated:
         _MESSAGES.print(f"{rows.rows:,} rows; there are more: raise --maxrec", markup=False)
+
+
+class _Watched:
+    """Remembers how a stream broke: some formats only say so at their end."""
+
+    def __init__(self, rows: TableStream) -> None:
+        self.stream = TableStream(rows.table, self._batches(rows), close=rows.close)
+        self._fault: CatalogError | None = None
+
+    def check(self) -> None:
+        if self._fault is not None:
+            raise self._fault
+
+    def _batches(self, rows: TableStream) -> Iterator[RecordBatch]:
+        try:
+            yield from rows
+        except CatalogError as fault:
+            self._fault = fault
+            raise
+        self.stream.truncated = rows.truncated
 
 
 def _say(fault: CatalogError) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from catalog.errors import ParameterError
 
-__all__ = ["TapParameters", "parse_maxrec", "parse_parameters", "single_values"]
+__all__ = ["TapParameters", "parse_detail", "parse_maxrec", "parse_parameters", "single_values"]
 
 _RUNID_LENGTH = 64  # TAP 1.1 section 2.7.6
+_MAXREC = re.compile("[0-9]{1,1000}")
 _LANGUAGES = ("ADQL", "ADQL-2.0", "ADQL-2.1")
 
 
@@ -32,7 +35,7 @@ def single_values(pairs: Iterable[tuple[str, str]], known: Iterable[str]) -> Map
         known: Upper-case names of the single-valued parameters of this resource.
 
     Raises:
-        ParameterError: A single-valued parameter came twice with different values.
+        ParameterError: A single-valued parameter came more than once.
     """
     wanted = frozenset(known)
     values: dict[str, str] = {}
@@ -52,15 +55,26 @@ def parse_maxrec(text: str | None) -> int | None:
     Raises:
         ParameterError: Not a whole number, or negative.
     """
-    if text is None or not text.strip():
+    digits = (text or "").strip()
+    if not digits:
         return None
-    try:
-        maxrec = int(text)
-    except ValueError:
-        raise ParameterError(f"MAXREC is '{text[:40]}'; expected a whole number, 0 or more") from None
-    if maxrec < 0:
-        raise ParameterError(f"MAXREC is {maxrec}; expected a whole number, 0 or more")
-    return maxrec
+    if not _MAXREC.fullmatch(digits):
+        raise ParameterError(f"MAXREC is '{digits[:40]}'; expected a whole number, 0 or more")
+    return int(digits)
+
+
+def parse_detail(pairs: Iterable[tuple[str, str]]) -> Literal["min", "max"]:
+    """How much the tables resource is asked to say: ``max`` unless it is asked for less (VOSI 1.1 section 6.1).
+
+    Raises:
+        ParameterError: Neither ``min`` nor ``max``, or repeated.
+    """
+    detail = single_values(pairs, ("DETAIL",)).get("DETAIL") or "max"
+    if detail.lower() == "min":
+        return "min"
+    if detail.lower() == "max":
+        return "max"
+    raise ParameterError(f"DETAIL is '{detail[:40]}'; expected min or max")
 
 
 def parse_parameters(pairs: Iterable[tuple[str, str]]) -> TapParameters:

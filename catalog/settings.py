@@ -100,7 +100,8 @@ class ServiceSettings(_Section):
     @property
     def url(self) -> str:
         """Base URL, as clients see it."""
-        return self.base_url or f"http://{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.base_url or f"http://{host}:{self.port}"
 
 
 class TapSettings(_Section):
@@ -109,6 +110,9 @@ class TapSettings(_Section):
     maxrec_default: Annotated[int, Field(ge=1)] = 20_000
     maxrec_hard: Annotated[int, Field(ge=1)] = 5_000_000
     sync_timeout_s: Annotated[float, Field(gt=0)] = 60.0
+
+    sync_concurrency: Annotated[int, Field(ge=1)] = 20
+    """Queries that run at once; on PostgreSQL each holds a connection."""
 
 
 class Settings(_Section):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -26,6 +26,7 @@ from catalog.formats.media import FORMATS, Format, format_for_path, parse_format
 from catalog.ingest.paths import ingest_paths
 from catalog.ingest.report import IngestSummary
 from catalog.ingest.synthetic.load import SyntheticSummary, load_synthetic
+from catalog.obscore.comparison import Difference, compare_with_fresh
 from catalog.obscore.derived import PublishedObjects
 from catalog.obscore.export import Manifest, export_obscore
 from catalog.obscore.freshness import keep_resolved, refresh
@@ -39,8 +40,9 @@ from catalog.opsdb.queries import Holdings, read_holdings
 from catalog.opsdb.schema import DerivedObjects, current_revision, head_revision, upgrade
 from catalog.settings import Settings, load_settings
 from catalog.tap.query import QueryService
-from catalog.vo.table import Info, TableStream
+from catalog.vo.table import Column, Info, Table, TableStream
 from catalog.vo.tableset import TableSchema, load_tableset
+from catalog.vo.types import Datatype
 from catalog.vosi import LanguageFeature, OutputFormat, TapCapability
 
 __all__ = ["Catalog", "InitSummary", "PublishedHoldings", "open_catalog"]
@@ -48,6 +50,8 @@ __all__ = ["Catalog", "InitSummary", "PublishedHoldings", "open_catalog"]
 Progress = Callable[[int, int | None], None]
 """Called with how many are done and how many there are, if that is known."""
 
+_PROBE = "SELECT TOP 1 obs_publisher_did FROM ivoa.obscore"
+_ONE = Table("one", (Column("one", Datatype.INT),))
 _HOLDINGS_S = 10.0  # a page that is asked for often counts this seldom
 
 
@@ -132,12 +136,13 @@ class Catalog:
         return InitSummary(head_revision(), self.refresh().written)
 
     def check_ready(self) -> None:
-        """See that the database is at the revision that this version needs.
+        """See that the database is at the revision that this version needs, and lets itself be read.
 
         Raises:
             SettingsError: It is not; the hint says what to do.
             UnavailableError: It does not answer.
         """
+        self.database.stream(sa.select(sa.literal(1)), _ONE).read_all()  # the owner's login would create a SQLite file
         found, needed = current_revision(self.database), head_revision()
         if found != needed:
             state = "empty" if found is None else f"at revision {found}"
@@ -175,16 +180,21 @@ class Catalog:
         tar_dir: Path | None = None,
         create_instruments: bool = False,
         dry_run: bool = False,
+        program: str | None = None,
+        location: str | None = None,
         progress: Progress | None = None,
     ) -> IngestSummary:
         """Take in manifests and trees of FITS files; see `catalog.ingest.paths.ingest_paths`."""
         self.check_ready()
+        named = {} if program is None else {"program": program}
         return ingest_paths(
             self.database,
             paths,
             tar_dir=tar_dir,
             create_instruments=create_instruments,
             dry_run=dry_run,
+            location=location,
+            **named,
             progress=progress,
             session_factory=self.session,
         )
@@ -192,6 +202,11 @@ class Catalog:
     def refresh(self, *, full: bool = False, progress: Progress | None = None) -> ResolveSummary:
         """Publish what others changed in the database; with ``full``, resolve every package anew."""
         return refresh(self.database, full=full, progress=progress)
+
+    def differences(self) -> Iterator[Difference]:
+        """What is published and is not what a fresh resolution gives; nothing is written."""
+        with self.database.engine.connect() as connection:
+            yield from compare_with_fresh(connection)
 
     def withdraw(self, did: str, reason: str) -> None:
         """Take a package out of what is published; its identifier stays.
@@ -260,8 +275,11 @@ class Catalog:
         """Why queries are not answered now, in a sentence; None when they are."""
         try:
             self.check_ready()
+            self.query(_PROBE).read_all()
         except CatalogError as fault:
             return fault.message
+        except sa.exc.SQLAlchemyError:
+            return "the database does not answer as it should"
         return None
 
     def public_url(self, path: str = "") -> str:

@@ -137,6 +137,10 @@ class Database:
             self._running.add(batches)
         return TableStream(table, batches, maxrec=maxrec)
 
+    def render(self, statement: sa.Executable) -> Query:
+        """The text and the values that a SELECT becomes, as the driver gets them."""
+        return self._compile(statement)
+
     def explain(self, statement: sa.Executable) -> str:
         """The engine's plan for a SELECT, as its own text."""
         return self._reader.explain(self._compile(statement), self._timeout_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -15,10 +16,22 @@ from catalog.db import Database
 from catalog.vo.table import Info, Table, TableStream
 from catalog.vo.tableset import TableSchema
 
-__all__ = ["AccessRule", "QueryService"]
+__all__ = ["AccessRule", "Explanation", "QueryService"]
 
 AccessRule = Callable[[Caller, Table, sa.FromClause], sa.ColumnElement[bool] | None]
 """Which rows of a protected table a caller may see; `catalog.access.metadata_rule` is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a query becomes in the database."""
+
+    sql: str
+    values: tuple[tuple[str, object], ...]
+    """Bind values by the names that the SQL has for them."""
+
+    plan: str
+    """The database's own text."""
 
 
 class QueryService:
@@ -81,9 +94,17 @@ class QueryService:
         statement = self._translate(resolved, caller, limit + 1)
         return self._database.stream(statement, resolved.table, maxrec=limit, timeout_s=self._timeout_s)
 
-    def explain(self, adql: str, *, caller: Caller = ANONYMOUS) -> str:
-        """The database's plan for a query, for operators and tests."""
-        return self._database.explain(self._translate(self.resolve(adql), caller, None))
+    def explain(self, adql: str, *, caller: Caller = ANONYMOUS) -> Explanation:
+        """What a query becomes and how the database would answer it, for operators and tests.
+
+        Raises:
+            QueryError: The query is not valid.
+        """
+        statement = self._translate(self.resolve(adql), caller, None)
+        query = self._database.render(statement)
+        numbered = tuple((f"${number}", value) for number, value in enumerate(query.ordered, 1))
+        named = tuple((f":{name}", value) for name, value in query.named.items())
+        return Explanation(query.sql, numbered or named, self._database.explain(statement))
 
     def result_infos(self, adql: str, *, request: str | None = None) -> tuple[Info, ...]:
         """Where a result comes from, as INFO elements (Data Origin note, response level).

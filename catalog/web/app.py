@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from catalog.errors import CatalogError
 from catalog.web import pages, tap
-from catalog.web.responses import fault_status, internal_fault
+from catalog.web.admission import Admission
+from catalog.web.housekeeping import keep_house
+from catalog.web.responses import as_fault, fault_headers, fault_status
 from catalog.wiring import Catalog
 
 __all__ = ["create_app"]
 
-_LOG = logging.getLogger(__name__)
+_QUEUE_SECONDS = 20.0
+_PREFLIGHT_SECONDS = 86_400
 
 
 def create_app(catalog: Catalog) -> Starlette:
@@ -33,61 +35,79 @@ def create_app(catalog: Catalog) -> Starlette:
         catalog: Stays the caller's: it is not closed here.
     """
     app = Starlette(
-        routes=[Route("/", pages.landing), Mount("/tap", routes=tap.routes())],
+        routes=[*pages.routes(), Mount("/tap", routes=tap.routes())],
         lifespan=_lifespan,
-        exception_handlers={HTTPException: _refusal, CatalogError: _fault, Exception: _failure},
+        exception_handlers={HTTPException: _refusal, CatalogError: _fault, ClientDisconnect: _gone},
     )
+    app.router.redirect_slashes = False  # it would redirect to the host that the request names
     app.state.catalog = catalog
-    app.add_middleware(_Headers, server=f"catalog/{catalog.version}")
+    app.state.admission = Admission(catalog.settings.tap.sync_concurrency, wait_s=_QUEUE_SECONDS)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=["*"],
+        allow_methods=["GET", "HEAD", "POST"],
+        allow_headers=["*"],
+        max_age=_PREFLIGHT_SECONDS,
+    )
+    app.add_middleware(_Manners, server=f"catalog/{catalog.version}")
     return app
 
 
 @asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_housekeeping, app.state.catalog)
+        tasks.start_soon(keep_house, app.state.catalog)
         yield
         tasks.cancel_scope.cancel()
 
 
-async def _housekeeping(catalog: Catalog) -> None:
-    """Publish what others changed by plain SQL, every few seconds; a failure is logged and tried again."""
-    while True:
-        await anyio.sleep(catalog.settings.service.housekeeping_s)
-        try:
-            await run_in_threadpool(catalog.refresh)
-        except Exception:
-            _LOG.exception("housekeeping failed and will be tried again")
-
-
-class _Headers:
-    """Every answer names the server and may be read by pages from elsewhere."""
+class _Manners:
+    """Every answer names the server and may be read by pages from elsewhere; no failure shows the inside."""
 
     def __init__(self, app: ASGIApp, server: str) -> None:
         self._app = app
         self._server = server
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = False
+
         async def with_headers(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 headers = MutableHeaders(scope=message)
                 headers["server"] = self._server
                 headers["access-control-allow-origin"] = "*"
                 headers["x-content-type-options"] = "nosniff"
             await send(message)
 
-        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
+        try:
+            await self._app(scope, receive, with_headers)
+        except Exception as error:
+            fault = as_fault(error)
+            if not begun:
+                await _line(fault)(scope, receive, with_headers)
 
 
-async def _refusal(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101  (registered for it)
-    return PlainTextResponse(f"{error.detail}\n", status_code=error.status_code, headers=error.headers)
+def _line(fault: CatalogError) -> Response:
+    return PlainTextResponse(f"{fault.message}\n", fault_status(fault), fault_headers(fault))
 
 
 async def _fault(request: Request, error: Exception) -> Response:
-    assert isinstance(error, CatalogError)  # noqa: S101  (registered for it)
-    return PlainTextResponse(f"{error.message}\n", status_code=fault_status(error))
+    return _line(as_fault(error))
 
 
-async def _failure(request: Request, error: Exception) -> Response:
-    return PlainTextResponse(f"{internal_fault(error).message}\n", status_code=500)
+async def _refusal(request: Request, error: Exception) -> Response:
+    """What has no route; OPTIONS is answered with the methods that have one."""
+    assert isinstance(error, HTTPException)  # noqa: S101  (registered for it)
+    if request.method == "OPTIONS" and error.status_code == 405:
+        return Response(status_code=204, headers=error.headers)
+    return PlainTextResponse(f"{error.detail}\n", error.status_code, error.headers)
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    """The client hung up while it sent the request; nobody reads this."""
+    return Response(status_code=400)

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from catalog.formats.media import FORMATS
 from catalog.opsdb.enums import PackageState
 from catalog.vo.documents import render
 from catalog.wiring import Catalog
 
-__all__ = ["PackageStateLine", "landing"]
+__all__ = ["PackageStateLine", "routes"]
 
 _EXAMPLE = """SELECT TOP 100 obs_publisher_did, target_name, instrument_name, s_ra, s_dec, t_min, t_exptime
 FROM ivoa.obscore
@@ -37,6 +38,16 @@ class PackageStateLine:
     mark: str
     meaning: str
     count: int
+
+
+def routes() -> list[Route]:
+    """Routes of the pages. The TAP service's own address is for programs; a browser is shown the first page."""
+    return [Route("/", landing), Route("/tap", to_landing), Route("/tap/", to_landing)]
+
+
+async def to_landing(request: Request) -> Response:
+    """Lead to the first page, whatever name the service is called by."""
+    return Response(status_code=303, headers={"location": "../" if request.url.path.endswith("/") else "./"})
 
 
 async def landing(request: Request) -> Response:

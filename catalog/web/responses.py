@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from threading import Lock
 
 import anyio
 from starlette.concurrency import run_in_threadpool
@@ -24,12 +26,15 @@ from catalog.errors import (
 )
 from catalog.formats.votable import error_document
 from catalog.vo.table import Info
+from catalog.web.admission import Admission
 
-__all__ = ["StreamResponse", "fault_response", "fault_status", "stream"]
+__all__ = ["Answer", "StreamResponse", "as_fault", "fault_headers", "fault_response", "fault_status"]
 
 _LOG = logging.getLogger(__name__)
 _VOTABLE = "application/x-votable+xml"
-_XML = "application/xml"
+_SLICE_BYTES = 128 * 1024
+_SLICE_SECONDS = 30.0  # a client that takes less than 4 kB/s does not keep its place
+_RETRY_SECONDS = 10
 
 _STATUS: tuple[tuple[type[CatalogError], int], ...] = (
     (NotFoundError, 404),
@@ -48,6 +53,11 @@ def fault_status(fault: CatalogError) -> int:
     return 500
 
 
+def fault_headers(fault: CatalogError) -> dict[str, str]:
+    """What else the answer says of a fault: when it makes sense to ask again."""
+    return {"retry-after": str(_RETRY_SECONDS)} if isinstance(fault, UnavailableError) else {}
+
+
 def fault_response(fault: CatalogError, text: str | None = None) -> Response:
     """The fault as a VOTable with QUERY_STATUS ERROR (DALI 1.1 section 4.4), whatever format was asked for.
 
@@ -59,69 +69,125 @@ def fault_response(fault: CatalogError, text: str | None = None) -> Response:
     if fault.hint and fault.hint not in message:
         message = f"{message}\n{fault.hint}"
     document = error_document(message, infos=(Info("ERROR_CODE", fault.code),))
-    return Response(document, status_code=fault_status(fault), media_type=_VOTABLE)
+    return Response(document, fault_status(fault), fault_headers(fault), media_type=_VOTABLE)
 
 
-def internal_fault(error: Exception) -> InternalError:
-    """An unforeseen exception as a fault that says nothing of the inside; the log has the rest."""
+def as_fault(error: Exception) -> CatalogError:
+    """The exception, if it is a fault; else one that says nothing of the inside, and the log has the rest."""
+    if isinstance(error, CatalogError):
+        return error
     _LOG.error("unforeseen error", exc_info=error)
     return InternalError("the service failed; its operators find the reason in the log")
 
 
-async def stream(pieces: Iterator[bytes], cancel: Callable[[], None], content_type: str) -> Response:
-    """A response that sends pieces as they come, after the first of them has been made.
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A document that is made piece by piece."""
 
-    Args:
-        pieces: A generator of bytes; it is closed at the end, whatever happens.
-        cancel: Stops whatever the generator waits for; called from another thread when the client hangs up.
-        content_type: Media type to declare.
+    pieces: Iterator[bytes]
+    """A generator; it is closed at the end, whatever happens."""
 
-    Raises:
-        CatalogError: The first piece could not be made.
-    """
-    first = await run_in_threadpool(next, pieces, b"")
-    return StreamResponse(first, pieces, cancel, content_type)
+    cancel: Callable[[], None]
+    """Stops whatever the generator waits for; called from another thread, also when all is done."""
+
+    content_type: str
 
 
 class StreamResponse(Response):
-    """Send pieces of bytes from a synchronous generator; stop the work when the client hangs up."""
+    """Run a query in a place of its own and send its answer as it is made.
 
-    def __init__(self, first: bytes, pieces: Iterator[bytes], cancel: Callable[[], None], content_type: str) -> None:
+    The status line is sent when the first piece has been made, so that what fails until then is answered by a document.
+    A fault midway breaks the connection, since the format has no tail to tell it in. A client that hangs up, also
+    while it waits, stops the query in the database.
+
+    Args:
+        prepare: Starts the work; called in a worker thread.
+        admission: Where the place comes from.
+        refuse: The document for what fails before the first piece.
+    """
+
+    def __init__(
+        self, prepare: Callable[[], Answer], *, admission: Admission, refuse: Callable[[Exception], Response]
+    ) -> None:
         self.status_code = 200
         self.background = None
-        self._first = first
-        self._pieces = pieces
-        self._cancel = cancel
-        self.init_headers({"content-type": content_type})
+        self._prepare = prepare
+        self._admission = admission
+        self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer; a fault midway breaks the connection, since the format has no tail to tell it in."""
-        try:
-            async with anyio.create_task_group() as tasks:
+        """Answer, and watch the client meanwhile."""
+        async with anyio.create_task_group() as tasks:
 
-                async def watch() -> None:
-                    while (await receive())["type"] != "http.disconnect":
-                        pass
-                    await run_in_threadpool(self._cancel)
-                    tasks.cancel_scope.cancel()
-
-                tasks.start_soon(watch)
-                await self._send(send)
+            async def watch() -> None:
+                while (await receive())["type"] != "http.disconnect":
+                    pass
                 tasks.cancel_scope.cancel()
-        finally:
-            with anyio.CancelScope(shield=True):
-                await run_in_threadpool(self._close)
 
-    async def _send(self, send: Send) -> None:
+            tasks.start_soon(watch)
+            refusal = await self._answer(scope, send)
+            if refusal is not None:
+                await refusal(scope, receive, send)
+            tasks.cancel_scope.cancel()
+
+    async def _answer(self, scope: Scope, send: Send) -> Response | None:
+        """Send the answer, or say what is to be sent instead of it."""
+        try:
+            async with self._admission.place():
+                work = _Work(await self._admission.run(self._prepare), self._admission)
+                try:
+                    first = await work.next()
+                    await self._start(send, work.content_type)
+                    await self._send(send, work, None if scope["method"] == "HEAD" else first)
+                finally:
+                    await work.stop()
+        except Exception as error:
+            return self._refuse(error)
+        return None
+
+    async def _start(self, send: Send, content_type: str) -> None:
+        self.init_headers({"content-type": content_type})
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        piece: bytes | None = self._first
-        while piece is not None:
-            if piece:
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-            piece = await run_in_threadpool(next, self._pieces, None)
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    def _close(self) -> None:
-        close = getattr(self._pieces, "close", None)
-        if close is not None:
-            close()
+    async def _send(self, send: Send, work: _Work, piece: bytes | None) -> None:
+        try:
+            while piece is not None:
+                for start in range(0, len(piece), _SLICE_BYTES):
+                    part = piece[start : start + _SLICE_BYTES]
+                    with anyio.fail_after(_SLICE_SECONDS):
+                        await send({"type": "http.response.body", "body": part, "more_body": True})
+                piece = await work.next()
+        except TimeoutError:
+            _LOG.warning("an answer was broken off: the client reads less than 4 kB/s")
+        except Exception as error:
+            _LOG.warning("an answer was broken off: %s", as_fault(error).message)
+        else:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+class _Work:
+    """An `Answer` in the making: threads take pieces in turn, and anybody may stop it."""
+
+    def __init__(self, answer: Answer, admission: Admission) -> None:
+        self.content_type = answer.content_type
+        self._answer = answer
+        self._admission = admission
+        self._turn = Lock()
+
+    async def next(self) -> bytes | None:
+        return await self._admission.run(self._next)
+
+    async def stop(self) -> None:
+        with anyio.CancelScope(shield=True):
+            await run_in_threadpool(self._stop)
+
+    def _next(self) -> bytes | None:
+        with self._turn:
+            return next(self._answer.pieces, None)
+
+    def _stop(self) -> None:
+        self._answer.cancel()
+        with self._turn:
+            close = getattr(self._answer.pieces, "close", None)
+            if close is not None:
+                close()

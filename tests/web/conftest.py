@@ -1,0 +1,177 @@
+"""Services as an operator starts them, over a small synthetic observatory, on each engine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+CATALOG = Path(sys.executable).parent / "catalog"
+START_SECONDS = 60.0
+PACKAGES = 240
+
+SERVE_WITH = """
+import sys
+from catalog import Settings, open_catalog
+from catalog.settings import load_settings
+from catalog.web import parameters, responses, server
+{changes}
+with server.listen("127.0.0.1", int(sys.argv[1])) as listener:
+    with open_catalog(load_settings().with_service(port=int(sys.argv[1]))) as catalog:
+        server.run(catalog, listener)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A running service."""
+
+    url: str
+    database_url: str
+    pid: int
+    log: Path
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    @property
+    def tap(self) -> str:
+        return f"{self.url}/tap"
+
+    def get(self, query: str, **params: str | int) -> httpx.Response:
+        """A query by GET."""
+        return httpx.get(f"{self.tap}/sync", params={"LANG": "ADQL", "QUERY": query, **params}, timeout=60)
+
+
+Start = Callable[..., Any]
+
+
+def environment(database_url: str, **settings: object) -> dict[str, str]:
+    """The environment of a command, with these settings and no others."""
+    wanted = {name: value for name, value in os.environ.items() if not name.startswith("CATALOG_")}
+    wanted["CATALOG_DATABASE_URL"] = database_url
+    return wanted | {f"CATALOG_{name.upper()}": str(value) for name, value in settings.items()}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running(
+    folder: Path, database_url: str, command: Sequence[str | Path], port: int, **settings: object
+) -> Iterator[Service]:
+    """Start a service, wait until it answers, and end it by its own pid."""
+    log = folder / f"service-{port}.log"
+    with log.open("w") as sink:
+        process = subprocess.Popen(command, cwd=folder, stderr=sink, env=environment(database_url, **settings))
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not answers(f"http://127.0.0.1:{port}/tap/capabilities"):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        yield Service(f"http://127.0.0.1:{port}", database_url, process.pid, log)
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url).is_success
+    except httpx.TransportError:
+        return False
+
+
+@pytest.fixture(scope="session")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
+    """Starts a service by the command, with settings of its own."""
+
+    def start_service(database_url: str, **settings: object) -> Any:
+        port = free_port()
+        command = [CATALOG, "serve", "--port", str(port)]
+        return running(tmp_path_factory.mktemp("service"), database_url, command, port, **settings)
+
+    return start_service
+
+
+@pytest.fixture(scope="session")
+def start_with(tmp_path_factory: pytest.TempPathFactory) -> Start:
+    """Starts a service whose limits are changed, lest the test waits for minutes."""
+
+    def start_service(database_url: str, changes: str, **settings: object) -> Any:
+        port = free_port()
+        command = [sys.executable, "-c", SERVE_WITH.format(changes=changes), str(port)]
+        return running(tmp_path_factory.mktemp("service"), database_url, command, port, **settings)
+
+    return start_service
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """Each engine in turn, for a whole set of services."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def copy_of_filled(
+    engine: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], str]:
+    """Makes a database with a small synthetic observatory: a copy of one that nobody is connected to."""
+    server: Any = None if engine == "sqlite" else request.getfixturevalue("postgres_server")
+    folder = tmp_path_factory.mktemp("filled")
+    original = f"sqlite:///{folder}/catalog.db" if server is None else server.create_database()
+    done = subprocess.run(
+        [CATALOG, "demo", "--packages", str(PACKAGES)], env=environment(original), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+    def copy() -> str:
+        if server is not None:
+            return str(server.create_database(original))
+        another = tmp_path_factory.mktemp("copy") / "catalog.db"
+        shutil.copy(folder / "catalog.db", another)
+        return f"sqlite:///{another}"
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def filled_url(copy_of_filled: Callable[[], str]) -> str:
+    """A database with a small synthetic observatory; tests read it only."""
+    return copy_of_filled()
+
+
+@pytest.fixture
+def own_url(copy_of_filled: Callable[[], str]) -> str:
+    """The like, to be changed."""
+    return copy_of_filled()
+
+
+@pytest.fixture(scope="session")
+def service(filled_url: str, start: Start) -> Iterator[Service]:
+    """A service with small limits on rows: 20 by default, 50 at most."""
+    with start(filled_url, tap_maxrec_default=20, tap_maxrec_hard=50) as running_service:
+        yield running_service
+
+
+@pytest.fixture(scope="session")
+def hasty(filled_url: str, start: Start) -> Iterator[Service]:
+    """A service that gives the database one second for a query, and hands out any number of rows."""
+    with start(filled_url, tap_sync_timeout_s=1, tap_maxrec_default=5_000_000) as running_service:
+        yield running_service
