@@ -3,16 +3,21 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, NamedTuple, cast
 
 from lark import Token, Transformer
 
 from catalog.adql import nodes
+from catalog.adql.calls import miscall
 from catalog.adql.lexer import LITERAL
 from catalog.adql.nodes import Name, Span
 
 __all__ = ["MisplacedError", "TreeBuilder"]
+
+MAX_LENGTH = 10_000
+"""Of CHAR(n) and VARCHAR(n); the databases are asked to cut or fill text to it."""
 
 Children = list[Any]
 
@@ -20,10 +25,11 @@ Children = list[Any]
 class MisplacedError(Exception):
     """Something that the grammar allows and ADQL does not; the parser, which has the text, makes a fault of it."""
 
-    def __init__(self, message: str, span: Span) -> None:
+    def __init__(self, message: str, span: Span, code: str = "syntax") -> None:
         super().__init__(message)
         self.message = message
         self.span = span
+        self.code = code
 
 
 class _Alias(NamedTuple):
@@ -68,11 +74,11 @@ class TreeBuilder(Transformer[Token, nodes.Query]):
 
     def number(self, children: Children) -> nodes.Number:
         (token,) = children
-        return nodes.Number(_number(str(token)), span=_span(token))
+        return nodes.Number(_number(str(token), _span(token)), span=_span(token))
 
     def string(self, children: Children) -> nodes.String:
         (token,) = children
-        return nodes.String(_unquote(str(token), _span(token)), span=_span(token))
+        return nodes.String(_unquote(str(token)), span=_span(token))
 
     def null(self, children: Children) -> nodes.Null:
         return nodes.Null(span=_span(children[0]))
@@ -97,7 +103,11 @@ class TreeBuilder(Transformer[Token, nodes.Query]):
 
     def function(self, children: Children) -> nodes.FunctionCall:
         token, arguments = children
-        return nodes.FunctionCall(str(token).upper(), arguments or (), span=_span(token))
+        call = nodes.FunctionCall(str(token).upper(), arguments or (), span=_span(token))
+        wrong = miscall(call)
+        if wrong is not None:
+            raise MisplacedError(wrong.message, wrong.span, "arguments")
+        return call
 
     def aggregate(self, children: Children) -> nodes.Aggregate:
         token, distinct, argument = children
@@ -111,7 +121,7 @@ class TreeBuilder(Transformer[Token, nodes.Query]):
         length = children[1] if len(children) > 1 else None
         if word == "DOUBLE":
             return nodes.CastTarget("DOUBLE PRECISION")
-        return nodes.CastTarget(word, None if length is None else int(length))
+        return nodes.CastTarget(word, None if length is None else _length(length))
 
     def cast(self, children: Children) -> nodes.Cast:
         token, operand, target = children
@@ -178,6 +188,12 @@ class TreeBuilder(Transformer[Token, nodes.Query]):
     def derived_table(self, children: Children) -> nodes.DerivedTable:
         query, alias = children
         return nodes.DerivedTable(query, alias.name, span=query.span)
+
+    def named_join(self, children: Children) -> nodes.DerivedTable:
+        """A join under a name (``<derived_table>`` of a ``<joined_table>``) is a selection of all its columns."""
+        join, alias = children
+        select = nodes.Select((nodes.Star(span=join.span),), join, span=join.span)
+        return nodes.DerivedTable(nodes.QueryExpression(select, span=join.span), alias.name, span=join.span)
 
     def join_type(self, children: Children) -> str:
         return str(children[0].type)
@@ -297,14 +313,19 @@ class TreeBuilder(Transformer[Token, nodes.Query]):
 def _literal(match: re.Match[str], offset: int) -> nodes.Expression:
     span = Span(offset + match.start(), offset + match.end())
     if match["string"] is not None:
-        return nodes.String(_unquote(match.group(), span), span=span)
-    return nodes.Number(_number("".join(match.group().split())), span=span)
+        return nodes.String(_unquote(match.group()), span=span)
+    return nodes.Number(_number("".join(match.group().split()), span), span=span)
 
 
-def _unquote(literal: str, span: Span) -> str:
-    if "\0" in literal:
-        raise MisplacedError("text cannot hold the character U+0000", span)
+def _unquote(literal: str) -> str:
     return literal[1:-1].replace("''", "'")
+
+
+def _length(token: Token) -> int:
+    value = int(token) if len(token) < 10 else 0
+    if not 1 <= value <= MAX_LENGTH:
+        raise MisplacedError(f"a length lies between 1 and {MAX_LENGTH}", _span(token))
+    return value
 
 
 def _row_number(token: Token) -> int:
@@ -314,10 +335,13 @@ def _row_number(token: Token) -> int:
     return value
 
 
-def _number(text: str) -> int | float:
+def _number(text: str, span: Span) -> int | float:
     """An integer when it is written as one and fits 64 bits, else a double."""
     if text.lstrip("+-").isdigit() and len(text) < 21:
         value = int(text)
         if -(1 << 63) <= value < 1 << 63:
             return value
-    return float(text)
+    number = float(text)
+    if math.isinf(number):
+        raise MisplacedError("this number is too large: a double reaches to 1.8e308", span, "value")
+    return number

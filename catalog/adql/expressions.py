@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from catalog.adql import nodes
-from catalog.adql.diagnostics import fault_at, suggest
+from catalog.adql.diagnostics import fault_at, nearest, suggest
 from catalog.adql.functions import FUNCTIONS, NOT_YET, Function, aggregate_result
 from catalog.adql.kinds import Kind, combine, kind_of, literal
 from catalog.adql.literals import parse_timestamp
 from catalog.adql.nodes import CastTarget, Expression
 from catalog.adql.scope import Scope
 from catalog.adql.shapes import unify_geometry
+from catalog.adql.words import FOREIGN_FUNCTIONS
 from catalog.errors import QueryError
 from catalog.vo.table import Column
 from catalog.vo.types import Datatype
@@ -58,10 +60,16 @@ class ExpressionResolver:
         return resolved
 
     def fault(
-        self, node: Expression | nodes.Condition, message: str, *, code: str = "type", hint: str | None = None
+        self,
+        node: Expression | nodes.Condition,
+        message: str,
+        *,
+        code: str = "type",
+        hint: str | None = None,
+        replacement: str | None = None,
     ) -> QueryError:
-        """A fault that points at a node."""
-        return fault_at(self._text, node.span, message, code=code, hint=hint)
+        """A fault that points at a node, and proposes what to write there instead."""
+        return fault_at(self._text, node.span, message, code=code, hint=hint, replacement=replacement)
 
     # --- values ---
 
@@ -170,13 +178,18 @@ class ExpressionResolver:
             raise self.fault(expression, f"{name} is not supported yet", code="not-supported-yet")
         function = FUNCTIONS.get(name)
         if function is None:
-            hint = suggest(name, FUNCTIONS)
-            raise self.fault(expression, f"there is no function {name}", code="unknown-function", hint=hint)
+            raise self._unknown_function(expression)
         if len(expression.arguments) > MAX_TERMS:
             raise self.fault(expression, f"more than {MAX_TERMS} arguments", code="too-complex")
         arguments = tuple(self._value(argument, scope, aggregates=aggregates) for argument in expression.arguments)
         call = unify_geometry(replace(expression, arguments=arguments), self.fault)
         return self._typed_call(function, call)
+
+    def _unknown_function(self, call: nodes.FunctionCall) -> QueryError:
+        near = nearest(call.name, FUNCTIONS)
+        name, hint = FOREIGN_FUNCTIONS.get(call.name, (near[0] if near else None, suggest(near)))
+        message = f"there is no function {call.name}"
+        return self.fault(call, message, code="unknown-function", hint=hint, replacement=name)
 
     def _typed_call(self, function: Function, call: nodes.FunctionCall) -> Expression:
         if not function.takes(len(call.arguments)):
@@ -271,11 +284,22 @@ class ExpressionResolver:
             return left, self._cast(nodes.Cast(right, CastTarget("TIMESTAMP"), span=right.span))
         if kinds == (Kind.TEXT, Kind.TIMESTAMP):
             return self._cast(nodes.Cast(left, CastTarget("TIMESTAMP"), span=left.span)), right
-        hint = None
-        if Kind.TEXT in kinds and (kinds[0].is_number or kinds[1].is_number):
-            hint = "numbers stand without quotes; CAST changes a type"
         odd = right if kinds[0].is_ordered or kinds[0] is Kind.NULL else left
-        raise self.fault(odd, f"{kinds[0].value} and {kinds[1].value} do not compare", hint=hint)
+        raise self._incomparable(odd, kinds)
+
+    def _incomparable(self, odd: Expression, kinds: tuple[Kind, Kind]) -> QueryError:
+        hint = replacement = None
+        written = self._text[odd.span.start : odd.span.end]
+        if Kind.TEXT in kinds and (kinds[0].is_number or kinds[1].is_number):
+            hint = "numbers stand without quotes, text with; CAST changes a type"
+            if isinstance(odd, nodes.String) and re.fullmatch(r"[+-]?\d+(\.\d*)?", odd.value):
+                replacement = odd.value
+            elif isinstance(odd, nodes.Number):
+                replacement = f"'{written}'"
+        elif Kind.TIMESTAMP in kinds and re.fullmatch(r"\d{4}\s*-\s*\d\d\s*-\s*\d\d", written):
+            hint, replacement = "times stand in single quotes", f"'{written}'"
+        message = f"{kinds[0].value} and {kinds[1].value} do not compare"
+        return self.fault(odd, message, hint=hint, replacement=replacement)
 
 
 def _compare(left: Kind, right: Kind) -> bool:

@@ -37,7 +37,7 @@ _GAP = r"[ \t\r\n\f]*"
 _LITERALS = re.compile(rf"\({_GAP}{_ITEM}(?:{_GAP},{_GAP}{_ITEM})*{_GAP}\)")
 
 _TOKEN = re.compile(
-    rf"""(?P<space>(?:[ \t\r\n\f]+|--[^\n]*)+)
+    rf"""(?P<space>(?:[ \t\r\n\f]+|--[^\r\n]*)+)
     |(?P<word>[A-Za-z][A-Za-z0-9_]*)
     |(?P<number>(?:{_NUMBER})(?![A-Za-z0-9_.]))
     |(?P<string>{_STRING})
@@ -46,6 +46,9 @@ _TOKEN = re.compile(
     |(?P<symbol>\|\||[-+*/(),.;])""",
     re.VERBOSE,
 )
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+"""Characters that no database takes, in text or names."""
 
 _SYMBOLS = {
     "||": "_CONCAT",
@@ -93,6 +96,10 @@ def tokenize(text: str) -> list[Token]:
     if len(text) > MAX_CHARACTERS:
         message = f"the query has {len(text)} characters; at most {MAX_CHARACTERS} are read"
         raise QueryError(message, code="too-long", hint="upload long lists as a table and join it")
+    unstorable = _UNSTORABLE.search(text)
+    if unstorable:
+        message = f"a query cannot hold the character U+{ord(unstorable.group()):04X}"
+        raise fault_at(text, unstorable.start(), message)
     tokens: list[Token] = []
     depth = 0
     for kind, value, start in _scan(text):
@@ -150,30 +157,6 @@ def _illegal(text: str, position: int) -> QueryError:
         word = re.match(r"[\w.]+", text[position : position + 64])
         end = position + (word.end() if word else 1)
         return fault_at(text, Span(position, end), f"'{text[position:end]}' is neither a number nor a name")
-    hint = next((hint for start, hint in _SIGN_HINTS.items() if text.startswith(start, position)), None)
     if sign.isprintable() and sign != " ":
-        return fault_at(text, position, f"'{sign}' has no meaning in ADQL outside quotes", hint=hint)
-    hint = "a blank copied from a web page or document may be another character than it seems"
-    return fault_at(text, position, f"character U+{ord(sign):04X} has no meaning in ADQL outside quotes", hint=hint)
-
-
-_SIGN_HINTS = {
-    "::": "write CAST(value AS type)",
-    "==": "write a single =",
-    "%": "write MOD(x, y)",
-    "_": "a name starts with a letter; put others in double quotes",
-    "`": 'ADQL quotes names with "…"',
-    "[": 'ADQL quotes names with "…"',
-    "^": "write POWER(x, y)",
-    "/*": "comments start with -- and end with the line",
-    "“": "use straight quotes: '…' for text",
-    "‘": "use straight quotes: '…' for text",
-    "’": "use straight quotes: '…' for text",
-    "|": "|| joins text; ADQL has no bit operators",
-    "&": "write AND",
-    "!": "write NOT, or <>",
-    "@": "ADQL has no variables",
-    "?": "ADQL has no parameters",
-    "{": "ADQL has no braces",
-    "=": "write a single =",
-}
+        return fault_at(text, position, f"'{sign}' has no meaning in ADQL outside quotes")
+    return fault_at(text, position, f"the character U+{ord(sign):04X} has no meaning in ADQL outside quotes")

@@ -76,9 +76,12 @@ class _Value:
 
 @dataclass(frozen=True, slots=True)
 class Number(_Value):
-    """An unsigned or, after folding, signed number."""
+    """An unsigned or, after folding, signed number; 1 and 1.0 are not equal, since they divide differently."""
 
     value: int | float
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Number) and (type(self.value), self.value) == (type(other.value), other.value)
 
 
 @dataclass(frozen=True, slots=True)

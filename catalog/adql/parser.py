@@ -12,8 +12,9 @@ from lark.exceptions import UnexpectedToken
 from lark.lexer import Lexer
 
 from catalog.adql import nodes
+from catalog.adql.advice import advise
 from catalog.adql.builder import MisplacedError, TreeBuilder
-from catalog.adql.diagnostics import explain_token, fault_at
+from catalog.adql.diagnostics import explain_token, fault_at, offset_of
 from catalog.adql.lexer import tokenize
 from catalog.errors import QueryError
 
@@ -46,16 +47,34 @@ def parse(text: str) -> nodes.Query:
         An untyped tree; `catalog.adql.resolver.resolve` gives it meaning.
 
     Raises:
-        QueryError: The text is not ADQL, or too long or deep to be read; says where and what was expected.
+        QueryError: The text is not ADQL, or too long or deep to be read; says where and what was expected, and
+            proposes a query when one edit makes it ADQL.
     """
+    try:
+        return _parse(text)
+    except QueryError as fault:
+        if fault.code in ("syntax", "join-condition"):
+            advise(text, fault, offset_of(text, fault), _is_adql)
+        raise
+
+
+def _parse(text: str) -> nodes.Query:
     try:
         tree = _grammar().parse(text)
     except UnexpectedToken as error:
         raise _explain(text, error) from None
     except MisplacedError as error:
-        raise fault_at(text, error.span, error.message) from None
+        raise fault_at(text, error.span, error.message, code=error.code) from None
     assert isinstance(tree, nodes.Query)  # noqa: S101  (the builder's answer to the start rule)
     return replace(tree, text=text)
+
+
+def _is_adql(text: str) -> bool:
+    try:
+        _parse(text)
+    except QueryError:
+        return False
+    return True
 
 
 def _explain(text: str, error: UnexpectedToken) -> QueryError:

@@ -15,8 +15,10 @@ from catalog.adql.diagnostics import fault_at
 from catalog.adql.expressions import ExpressionResolver
 from catalog.adql.kinds import common, kind_of, settle
 from catalog.adql.nodes import Expression, Name, QueryBody, SelectItem
+from catalog.adql.parser import parse
 from catalog.adql.scope import Relation, Scope, VisibleColumn
 from catalog.adql.tables import PublishedTables, TableResolver
+from catalog.errors import QueryError
 from catalog.vo.table import Column, Table
 
 __all__ = ["ResolvedQuery", "resolve"]
@@ -55,9 +57,23 @@ def resolve(query: nodes.Query, tables: Mapping[str, Table]) -> ResolvedQuery:
 
     Raises:
         QueryError: A table, column or function is unknown or ambiguous, values of different kinds meet, an aggregate
-            stands where none may, or something is not supported yet. Carries a code, a position and often a hint.
+            stands where none may, or something is not supported yet. Carries a code, a position, often a hint, and a
+            proposed query when one edit makes it valid.
     """
-    return _QueryResolver(query.text, PublishedTables(tables)).resolve(query)
+    try:
+        return _QueryResolver(query.text, PublishedTables(tables)).resolve(query)
+    except QueryError as fault:
+        if fault.proposal is not None and not _is_valid(fault.proposal, tables):
+            fault.proposal = None
+        raise
+
+
+def _is_valid(text: str, tables: Mapping[str, Table]) -> bool:
+    try:
+        _QueryResolver(text, PublishedTables(tables)).resolve(parse(text))
+    except QueryError:
+        return False
+    return True
 
 
 class _QueryResolver:
@@ -177,7 +193,7 @@ class _QueryResolver:
                 expression = self._expressions.value(item.expression, scope, aggregates=True)
                 items.append(replace(item, expression=expression))
             elif item.qualifier:
-                for relation in scope.relation(item.qualifier, item.span):
+                for relation in scope.relation(item.qualifier):
                     indexes = range(len(relation.columns))
                     items += [SelectItem(relation.reference(index, item.span)) for index in indexes]
             else:

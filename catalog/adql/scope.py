@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from catalog.adql import nodes
-from catalog.adql.diagnostics import fault_at, suggest
+from catalog.adql.diagnostics import fault_at, nearest, suggest
 from catalog.adql.nodes import ColumnRef, Expression, Name, Span
+from catalog.adql.words import spell
 from catalog.errors import QueryError
 from catalog.vo.table import Column
 
@@ -82,11 +83,13 @@ class Scope:
             QueryError: There is none (code ``unknown-column`` or ``unknown-table``), or several
                 (``ambiguous-column``).
         """
-        found = self._qualified(reference, level) if reference.qualifier else self._plain(reference, level)
-        if found is not None:
-            return found
-        if self.outer is not None:
-            return self.outer.column(reference, level + 1)
+        scope: Scope | None = self
+        while scope is not None:
+            find = scope._qualified if reference.qualifier else scope._plain
+            found = find(reference, level)
+            if found is not None:
+                return found
+            scope, level = scope.outer, level + 1
         raise self._unknown(reference)
 
     def _plain(self, reference: ColumnRef, level: int) -> Expression | None:
@@ -111,7 +114,7 @@ class Scope:
         relation, position = found[0]
         return relation.reference(position, reference.span, level)
 
-    def relation(self, qualifier: Sequence[Name], span: Span) -> list[Relation]:
+    def relation(self, qualifier: Sequence[Name]) -> list[Relation]:
         """The relations that the qualifier of ``t.*`` means.
 
         Raises:
@@ -119,26 +122,46 @@ class Scope:
         """
         found = [relation for relation in self.relations if relation.answers_to(qualifier)]
         if not found:
-            raise self._unknown_relation(qualifier, span)
+            raise self._unknown_relation(qualifier)
         return found
 
     def unknown_column(self, name: Name, where: str, candidates: Iterable[str]) -> QueryError:
         """The fault for a column that is not there."""
-        hint = suggest(name.text, candidates)
-        return fault_at(self.text, name.span, f"there is no column {name}{where}", code="unknown-column", hint=hint)
+        near = nearest(name.text, candidates)
+        hint, replacement = suggest(near), spell(near[0]) if near else None
+        if name.delimited and not near:
+            hint = "text stands in single quotes; double quotes are for names"
+            replacement = "'" + name.text.replace("'", "''") + "'"
+        message = f"there is no column {name}{where}"
+        return fault_at(self.text, name.span, message, code="unknown-column", hint=hint, replacement=replacement)
 
     def _unknown(self, reference: ColumnRef) -> QueryError:
         if reference.qualifier:
-            return self._unknown_relation(reference.qualifier, reference.span)
-        labels = [relation.label for relation in self.relations]
+            return self._unknown_relation(reference.qualifier)
+        scopes = list(self._outwards())
+        labels = [relation.label for scope in scopes for relation in scope.relations]
         where = f" in {' or '.join(labels)}" if 0 < len(labels) < 4 else ""
-        return self.unknown_column(reference.name, where, [column.name for column in self.columns])
+        return self.unknown_column(reference.name, where, [c.name for scope in scopes for c in scope.columns])
 
-    def _unknown_relation(self, qualifier: Sequence[Name], span: Span) -> QueryError:
+    def _outwards(self) -> Iterable[Scope]:
+        scope: Scope | None = self
+        while scope is not None:
+            yield scope
+            scope = scope.outer
+
+    def _unknown_relation(self, qualifier: Sequence[Name]) -> QueryError:
         asked = ".".join(map(str, qualifier))
-        labels = [".".join(name.text for name in relation.names) for relation in self.relations]
-        hint = suggest(asked, labels) or f"FROM names {', '.join(labels)}"
-        return fault_at(self.text, span, f"FROM has no table {asked}", code="unknown-table", hint=hint)
+        relations = [relation for scope in self._outwards() for relation in scope.relations]
+        hidden = [relation for relation in relations if relation.is_alias and asked.lower() == relation.label.lower()]
+        if hidden:
+            hint, name = f"here it goes by its alias {hidden[0].names[0]}", str(hidden[0].names[0])
+        else:
+            spelled = [".".join(map(str, relation.names)) for relation in relations]
+            near = nearest(asked, spelled)
+            hint, name = suggest(near) or f"FROM names {', '.join(spelled)}", near[0] if near else ""
+        span = qualifier[0].span.to(qualifier[-1].span)
+        message = f"FROM has no table {asked}"
+        return fault_at(self.text, span, message, code="unknown-table", hint=hint, replacement=name or None)
 
     def _ambiguous(self, reference: ColumnRef) -> QueryError:
         owners = [relation.label for relation in self.relations if relation.find(reference.name)]

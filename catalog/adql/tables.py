@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from catalog.adql import nodes
-from catalog.adql.diagnostics import fault_at, suggest
+from catalog.adql.diagnostics import fault_at, nearest, suggest
 from catalog.adql.expressions import ExpressionResolver
 from catalog.adql.kinds import common, settle
 from catalog.adql.nodes import Expression, Name
@@ -137,10 +137,12 @@ class TableResolver:
         if found:
             message = f"{asked} may be {' or '.join(found)}"
             return fault_at(self._text, item.span, message, code="ambiguous-table", hint="write the schema too")
-        hint = suggest(asked, self._tables.names)
-        hint = hint or suggest(item.name[-1].text, self._tables.names)
-        hint = hint or "the service's /tables lists what there is"
-        return fault_at(self._text, item.span, f"there is no table {asked}", code="unknown-table", hint=hint)
+        names = [*self._tables.names, *(name.text for name, _ in self.ctes)]
+        near = nearest(asked, names) or nearest(item.name[-1].text, names)
+        hint = suggest(near) or "the service's /tables lists what there is"
+        replacement = near[0] if near else None
+        message = f"there is no table {asked}"
+        return fault_at(self._text, item.span, message, code="unknown-table", hint=hint, replacement=replacement)
 
     # --- joins ---
 

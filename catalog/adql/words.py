@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ["ADQL_WORDS", "FOREIGN_WORDS", "RESERVED_WORDS", "SQL_WORDS", "is_reserved"]
+import re
+
+__all__ = [
+    "ADQL_WORDS",
+    "FOREIGN_FUNCTIONS",
+    "FOREIGN_SIGNS",
+    "FOREIGN_TYPES",
+    "FOREIGN_WORDS",
+    "RESERVED_WORDS",
+    "SQL_WORDS",
+    "is_reserved",
+    "spell",
+]
 
 SQL_WORDS = frozenset(
     """
@@ -36,30 +48,159 @@ ADQL_WORDS = frozenset(
 
 RESERVED_WORDS = SQL_WORDS | ADQL_WORDS
 
+_ROWS = "ADQL limits rows at the front: SELECT TOP 10 …"
+_READS = "ADQL only reads: a query starts with SELECT or WITH"
+_NOW = "write the time as text: '2026-01-31T00:00:00'"
+_QUANTIFIED = "write IN (…), or compare with the MIN or MAX that a subquery in FROM yields"
+
 FOREIGN_WORDS = {
-    "LIMIT": "ADQL limits rows at the front: SELECT TOP 10 …",
-    "FETCH": "ADQL limits rows at the front: SELECT TOP 10 …",
+    "LIMIT": _ROWS,
+    "FETCH": _ROWS,
+    "ROWNUM": _ROWS,
     "CASE": "ADQL has no CASE; COALESCE, or a UNION of two selections, often does the same",
+    "IIF": "ADQL has no conditions as values; COALESCE, or a UNION of two selections, often does the same",
     "CROSS": "ADQL has no CROSS JOIN; write FROM a, b",
+    "LATERAL": "a subquery in FROM cannot look at its neighbours; join it instead",
+    "APPLY": "a subquery in FROM cannot look at its neighbours; join it instead",
     "TRUE": "ADQL has no boolean values; flags are integers: flag = 1",
     "FALSE": "ADQL has no boolean values; flags are integers: flag = 0",
-    "ESCAPE": "LIKE in ADQL has no ESCAPE",
-    "SUBSTRING": "ADQL 2.1 has no SUBSTRING",
+    "UNKNOWN": "what is not known is NULL: value IS NULL",
+    "ESCAPE": "LIKE in ADQL has no ESCAPE: % and _ always are wildcards",
+    "SIMILAR": "ADQL has no regular expressions; LIKE takes % and _",
+    "REGEXP": "ADQL has no regular expressions; LIKE takes % and _",
+    "RLIKE": "ADQL has no regular expressions; LIKE takes % and _",
+    "GLOB": "ADQL has no regular expressions; LIKE takes % and _",
+    "ANY": _QUANTIFIED,
+    "SOME": _QUANTIFIED,
+    "SUBSTRING": "ADQL 2.1 has no SUBSTRING; LIKE finds a part of a text",
+    "POSITION": "ADQL 2.1 has no POSITION; LIKE finds a part of a text",
+    "TRIM": "ADQL 2.1 has no TRIM",
+    "EXTRACT": "compare times with text: t >= '2026-01-01' AND t < '2027-01-01'",
+    "INTERVAL": "ADQL has no arithmetic with times; compare with text such as '2026-01-31'",
+    "CONVERT": "write CAST(value AS type)",
     "NULLIF": "ADQL 2.1 has no NULLIF",
     "OVER": "ADQL 2.1 has no window functions",
-    "INSERT": "ADQL only reads: a query starts with SELECT or WITH",
-    "UPDATE": "ADQL only reads: a query starts with SELECT or WITH",
-    "DELETE": "ADQL only reads: a query starts with SELECT or WITH",
-    "DROP": "ADQL only reads: a query starts with SELECT or WITH",
-    "CREATE": "ADQL only reads: a query starts with SELECT or WITH",
-    "ALTER": "ADQL only reads: a query starts with SELECT or WITH",
-    "CURRENT_TIMESTAMP": "write the time as text: '2026-01-31T00:00:00'",
-    "CURRENT_DATE": "write the time as text: '2026-01-31T00:00:00'",
+    "FILTER": "an aggregate of some rows is a query of its own, with WHERE",
+    "INTO": "ADQL only reads: results come back to you, not into a table",
+    "INSERT": _READS,
+    "UPDATE": _READS,
+    "DELETE": _READS,
+    "DROP": _READS,
+    "CREATE": _READS,
+    "ALTER": _READS,
+    "GRANT": _READS,
+    "EXPLAIN": _READS,
+    "SET": _READS,
+    "VALUES": _READS,
+    "FOR": "ADQL only reads, so it locks nothing: leave FOR … out",
+    "NULLS": "NULL counts as the greatest value: last ascending, first descending",
+    "COLLATE": "ADQL has no COLLATE: text sorts by code point",
+    "CURRENT_TIMESTAMP": _NOW,
+    "CURRENT_DATE": _NOW,
+    "CURRENT_TIME": _NOW,
     "RECURSIVE": "WITH in ADQL 2.1 is not recursive",
+    "QUALIFY": "ADQL 2.1 has no window functions",
+    "ROLLUP": "ADQL groups by plain expressions",
+    "CUBE": "ADQL groups by plain expressions",
+    "ISNULL": "write value IS NULL",
+    "NOTNULL": "write value IS NOT NULL",
+    "MINUS": "the difference of two selections is EXCEPT",
+    "BOOLEAN": "ADQL has no boolean values; flags are integers",
 }
 """Words that people bring from other dialects, and the ADQL way."""
+
+FOREIGN_SIGNS = {
+    "==": ("=", "write a single ="),
+    "&&": ("AND", "write AND"),
+    "=>": (">=", "write >="),
+    "=<": ("<=", "write <="),
+    "!<": (">=", "write >="),
+    "!>": ("<=", "write <="),
+    "≤": ("<=", "write <="),
+    "≥": (">=", "write >="),
+    "≠": ("<>", "write <>"),
+    "−": ("-", "this is a typographic minus; write -"),
+    "–": ("-", "this is a dash; write -"),
+    "×": ("*", "write *"),
+    "“": ("'", "use straight quotes: '…' for text"),
+    "”": ("'", "use straight quotes: '…' for text"),
+    "‘": ("'", "use straight quotes: '…' for text"),
+    "’": ("'", "use straight quotes: '…' for text"),
+    "`": ('"', 'ADQL quotes names with "…"'),
+    "\u00a0": (" ", "this blank is not a plain one, as happens with text copied from a web page"),
+    "\u2009": (" ", "this blank is not a plain one, as happens with text copied from a web page"),
+    "\u200b": ("", "an invisible character stands here, as happens with text copied from a web page"),
+    "\ufeff": ("", "an invisible character stands here, as happens with text copied from a file"),
+}
+"""Signs that ADQL lacks: what to write for each of them, and the advice."""
+
+FOREIGN_TYPES = {
+    "INT": "INTEGER",
+    "INT2": "SMALLINT",
+    "INT4": "INTEGER",
+    "INT8": "BIGINT",
+    "LONG": "BIGINT",
+    "SIGNED": "BIGINT",
+    "FLOAT": "DOUBLE PRECISION",
+    "FLOAT4": "REAL",
+    "FLOAT8": "DOUBLE PRECISION",
+    "DOUBLE": "DOUBLE PRECISION",
+    "NUMERIC": "DOUBLE PRECISION",
+    "DECIMAL": "DOUBLE PRECISION",
+    "NUMBER": "DOUBLE PRECISION",
+    "TEXT": "VARCHAR",
+    "STRING": "VARCHAR",
+    "CHARACTER": "CHAR",
+    "NVARCHAR": "VARCHAR",
+    "VARCHAR2": "VARCHAR",
+    "DATE": "TIMESTAMP",
+    "DATETIME": "TIMESTAMP",
+    "TIMESTAMPTZ": "TIMESTAMP",
+}
+"""Types of other dialects, and the nearest that CAST knows here."""
+
+FOREIGN_FUNCTIONS = {
+    "CEIL": ("CEILING", "ADQL calls it CEILING"),
+    "TRUNC": ("TRUNCATE", "ADQL calls it TRUNCATE"),
+    "LN": ("LOG", "ADQL calls it LOG: the natural logarithm"),
+    "POW": ("POWER", "ADQL calls it POWER"),
+    "RANDOM": ("RAND", "ADQL calls it RAND"),
+    "ATN2": ("ATAN2", "ADQL calls it ATAN2"),
+    "LCASE": ("LOWER", "ADQL calls it LOWER"),
+    "UCASE": ("UPPER", "ADQL calls it UPPER"),
+    "IFNULL": ("COALESCE", "ADQL calls it COALESCE"),
+    "NVL": ("COALESCE", "ADQL calls it COALESCE"),
+    "ISNULL": ("COALESCE", "ADQL calls it COALESCE; the test is value IS NULL"),
+    "MEAN": ("AVG", "ADQL calls it AVG"),
+    "CONCAT": (None, "text is joined with ||"),
+    "SQUARE": (None, "write POWER(x, 2)"),
+    "SIGN": (None, "ADQL 2.1 has no SIGN"),
+    "SUBSTR": (None, "ADQL 2.1 has no SUBSTRING; LIKE finds a part of a text"),
+    "LEN": (None, "ADQL 2.1 has no length of text"),
+    "LENGTH": (None, "ADQL 2.1 has no length of text"),
+    "GREATEST": (None, "ADQL 2.1 has no GREATEST"),
+    "LEAST": (None, "ADQL 2.1 has no LEAST"),
+    "NOW": (None, _NOW),
+    "GETDATE": (None, _NOW),
+    "TO_TIMESTAMP": (None, "write CAST('2026-01-31T00:00:00' AS TIMESTAMP)"),
+    "TO_CHAR": (None, "write CAST(value AS VARCHAR)"),
+    "STDDEV": (None, "from sums: SQRT(AVG(x * x) - AVG(x) * AVG(x))"),
+    "STDEV": (None, "from sums: SQRT(AVG(x * x) - AVG(x) * AVG(x))"),
+    "VARIANCE": (None, "from sums: AVG(x * x) - AVG(x) * AVG(x)"),
+    "MEDIAN": (None, "ADQL 2.1 has no MEDIAN"),
+    "Q3C_RADIAL_QUERY": (None, "write DISTANCE(POINT(ra, dec), POINT(lon, lat)) < radius"),
+    "CONE": (None, "write DISTANCE(POINT(ra, dec), POINT(lon, lat)) < radius"),
+}
+"""Functions of other dialects: ADQL's name for the same, if it has one, and the advice."""
 
 
 def is_reserved(word: str) -> bool:
     """Whether a regular identifier of this spelling is not allowed, whatever its case."""
     return word.upper() in RESERVED_WORDS
+
+
+def spell(name: str) -> str:
+    """A name as a query must write it: in double quotes when it is no regular identifier."""
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) and not is_reserved(name):
+        return name
+    return '"' + name.replace('"', '""') + '"'
