@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from catalog.adql.pieces import Advice, Place, Rule
-from catalog.adql.words import FOREIGN_SIGNS, FOREIGN_TYPES, FOREIGN_WORDS
+from catalog.adql.words import FOREIGN_FUNCTIONS, FOREIGN_SIGNS, FOREIGN_TYPES, FOREIGN_WORDS
 
 __all__ = ["EARLY_HABITS", "HABITS"]
 
@@ -68,8 +68,7 @@ def _type(word: str, written: str) -> str:
 
 def _brackets(place: Place) -> Iterator[Advice]:
     if place.word() == "[":
-        text = re.sub(r"\[(\w[\w ]*)\]", r'"\1"', place.text)
-        yield Advice('ADQL quotes names with "…"', text)
+        yield Advice('ADQL quotes names with "…"', re.sub(r"(?<!\w)\[([^\W\d]\w*)\]", r'"\1"', place.text))
 
 
 def _block_comments(place: Place) -> Iterator[Advice]:
@@ -108,8 +107,8 @@ def _signs(place: Place) -> Iterator[Advice]:
 
 _ROWS = "ADQL limits rows at the front: SELECT TOP 10 …"
 _LIMITS = (
-    re.compile(r"LIMIT\s+(?P<top>\d+)(?:\s+OFFSET\s+(?P<offset>\d+))?", re.IGNORECASE),
     re.compile(r"LIMIT\s+(?P<offset>\d+)\s*,\s*(?P<top>\d+)", re.IGNORECASE),
+    re.compile(r"LIMIT\s+(?P<top>\d+)(?:\s+OFFSET\s+(?P<offset>\d+))?", re.IGNORECASE),
     re.compile(r"OFFSET\s+(?P<offset>\d+)\s+LIMIT\s+(?P<top>\d+)", re.IGNORECASE),
     re.compile(
         r"(?:OFFSET\s+(?P<offset>\d+)\s+ROWS?\s+)?FETCH\s+(?:FIRST|NEXT)(?:\s+(?P<top>\d+))?\s+ROWS?\s+ONLY",
@@ -273,6 +272,8 @@ def _types(place: Place) -> Iterator[Advice]:
 def _foreign_words(place: Place) -> Iterator[Advice]:
     for shift in (0, -1):
         hint = FOREIGN_WORDS.get(place.word(shift))
+        if place.word(shift + 1) == "(":
+            _, hint = FOREIGN_FUNCTIONS.get(place.word(shift), (None, hint))
         if hint:
             yield Advice(hint)
 

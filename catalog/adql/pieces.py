@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeAlias
 
+from catalog.adql.words import KEYWORDS
+
 __all__ = ["Advice", "Piece", "Place", "Rule", "cut"]
 
 _PIECE = re.compile(
@@ -147,6 +149,7 @@ class Place:
             if opening is None:
                 return None
             called = opening > 0 and self.pieces[opening - 1].kind == "word"
+            called = called and self.word_at(opening - 1) not in KEYWORDS
             return opening - 1 if called else opening
         while first >= 2 and self.pieces[first - 1].text == "." and self.pieces[first - 2].kind in ("word", "name"):
             first -= 2

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 
 from catalog.adql.pieces import Advice, Place, Rule
-from catalog.adql.words import is_reserved
+from catalog.adql.words import FOREIGN_WORDS, KEYWORDS, is_reserved
 
 __all__ = ["EARLY_SLIPS", "SLIPS"]
 
@@ -126,11 +126,6 @@ def _statements(place: Place) -> Iterator[Advice]:
 
 # --- names and keywords --------------------------------------------------------------------------------------
 
-_KEYWORDS = """
-    SELECT DISTINCT TOP FROM WHERE GROUP HAVING ORDER OFFSET BY AND OR NOT LIKE ILIKE BETWEEN IN IS NULL EXISTS JOIN
-    INNER LEFT RIGHT FULL OUTER NATURAL ON USING UNION EXCEPT INTERSECT ALL AS ASC DESC WITH COUNT CAST
-    """.split()
-
 
 def _named(place: Place) -> Iterator[Advice]:
     """A reserved word where nothing but a name can stand."""
@@ -140,9 +135,41 @@ def _named(place: Place) -> Iterator[Advice]:
 
 def _reserved(place: Place) -> Iterator[Advice]:
     for shift in (0, -1):
-        word = place.word(shift)
-        if place.kind(shift) == "word" and is_reserved(word) and word not in _KEYWORDS and place.word(shift + 1) != "(":
-            yield _as_name(place, place.at + shift)
+        word, index = place.word(shift), place.at + shift
+        if place.kind(shift) != "word" or not is_reserved(word) or place.word(shift + 1) == "(":
+            continue
+        if word in ("PI", "RAND"):
+            yield Advice(f"{word} is a function: {word}()", place.append(index + 1, "()"))
+        elif word not in KEYWORDS and word not in FOREIGN_WORDS:
+            yield from _called(place, index)
+            yield _as_name(place, index)
+
+
+def _called(place: Place, index: int) -> Iterator[Advice]:
+    """A function whose argument stands without parentheses."""
+    last = place.operand_after(index)
+    if last is not None and last == index + 1 and not is_reserved(place.word_at(last)):
+        called = f"{place.pieces[index].text}({place.pieces[last].text})"
+        yield Advice("arguments stand in parentheses", place.put(index, last, called), is_guess=True)
+
+
+def _name_in_single_quotes(place: Place) -> Iterator[Advice]:
+    if place.kind() == "string" and place.word(-1) in ("AS", "FROM", "JOIN", "."):
+        name = place.pieces[place.at].text[1:-1].replace("''", "'").replace('"', '""')
+        yield Advice("names stand in double quotes, or plain", place.put(place.at, place.at, f'"{name}"'))
+
+
+def _nameless_subquery(place: Place) -> Iterator[Advice]:
+    opening = place.opening(place.at - 1) if place.word(-1) == ")" else None
+    if opening is not None and place.word_at(opening + 1) == "SELECT":
+        hint = "a subquery in FROM needs a name: (SELECT …) AS x"
+        yield Advice(hint, place.append(place.at, " AS x"), is_guess=True)
+
+
+def _chained_comparison(place: Place) -> Iterator[Advice]:
+    signs = ("=", "<", ">", "<=", ">=", "<>", "!=")
+    if place.word() in signs and any(place.word(shift) in signs for shift in (-2, -4)):
+        yield Advice("compare twice: low < x AND x < high")
 
 
 def _as_name(place: Place, index: int) -> Advice:
@@ -153,11 +180,11 @@ def _as_name(place: Place, index: int) -> Advice:
 def _misspelt(place: Place) -> Iterator[Advice]:
     for shift in (0, -1, -2):
         word, index = place.word(shift), place.at + shift
-        if place.kind(shift) != "word" or is_reserved(word):
+        if place.kind(shift) != "word" or is_reserved(word) or word in FOREIGN_WORDS:
             continue
         if word in ("ORDERBY", "GROUPBY"):
             yield Advice(f"write {word[:5]} BY", place.put(index, index, f"{word[:5]} BY"))
-        for keyword in get_close_matches(word, _KEYWORDS, n=1, cutoff=0.74):
+        for keyword in get_close_matches(word, KEYWORDS, n=1, cutoff=0.74):
             text = place.put(index, index, keyword)
             yield Advice(f"did you mean {keyword}?", text, is_guess=True)
 
@@ -174,6 +201,9 @@ SLIPS: tuple[Rule, ...] = (
     _star,
     _commas,
     _lists,
+    _name_in_single_quotes,
+    _nameless_subquery,
+    _chained_comparison,
     _bare_predicates,
     _statements,
     _parentheses,

@@ -10,6 +10,7 @@ __all__ = [
     "FOREIGN_SIGNS",
     "FOREIGN_TYPES",
     "FOREIGN_WORDS",
+    "KEYWORDS",
     "RESERVED_WORDS",
     "SQL_WORDS",
     "is_reserved",
@@ -48,6 +49,14 @@ ADQL_WORDS = frozenset(
 
 RESERVED_WORDS = SQL_WORDS | ADQL_WORDS
 
+KEYWORDS = tuple(
+    """
+    SELECT DISTINCT TOP FROM WHERE GROUP HAVING ORDER OFFSET BY AND OR NOT LIKE ILIKE BETWEEN IN IS NULL EXISTS JOIN
+    INNER LEFT RIGHT FULL OUTER NATURAL ON USING UNION EXCEPT INTERSECT ALL AS ASC DESC WITH
+    """.split()
+)
+"""Words that hold a query together, being neither functions nor types."""
+
 _ROWS = "ADQL limits rows at the front: SELECT TOP 10 …"
 _READS = "ADQL only reads: a query starts with SELECT or WITH"
 _NOW = "write the time as text: '2026-01-31T00:00:00'"
@@ -58,12 +67,12 @@ FOREIGN_WORDS = {
     "FETCH": _ROWS,
     "ROWNUM": _ROWS,
     "CASE": "ADQL has no CASE; COALESCE, or a UNION of two selections, often does the same",
-    "IIF": "ADQL has no conditions as values; COALESCE, or a UNION of two selections, often does the same",
     "CROSS": "ADQL has no CROSS JOIN; write FROM a, b",
     "LATERAL": "a subquery in FROM cannot look at its neighbours; join it instead",
     "APPLY": "a subquery in FROM cannot look at its neighbours; join it instead",
     "TRUE": "ADQL has no boolean values; flags are integers: flag = 1",
     "FALSE": "ADQL has no boolean values; flags are integers: flag = 0",
+    "XOR": "write (a AND NOT b) OR (b AND NOT a)",
     "UNKNOWN": "what is not known is NULL: value IS NULL",
     "ESCAPE": "LIKE in ADQL has no ESCAPE: % and _ always are wildcards",
     "SIMILAR": "ADQL has no regular expressions; LIKE takes % and _",
@@ -72,13 +81,7 @@ FOREIGN_WORDS = {
     "GLOB": "ADQL has no regular expressions; LIKE takes % and _",
     "ANY": _QUANTIFIED,
     "SOME": _QUANTIFIED,
-    "SUBSTRING": "ADQL 2.1 has no SUBSTRING; LIKE finds a part of a text",
-    "POSITION": "ADQL 2.1 has no POSITION; LIKE finds a part of a text",
-    "TRIM": "ADQL 2.1 has no TRIM",
-    "EXTRACT": "compare times with text: t >= '2026-01-01' AND t < '2027-01-01'",
     "INTERVAL": "ADQL has no arithmetic with times; compare with text such as '2026-01-31'",
-    "CONVERT": "write CAST(value AS type)",
-    "NULLIF": "ADQL 2.1 has no NULLIF",
     "OVER": "ADQL 2.1 has no window functions",
     "FILTER": "an aggregate of some rows is a query of its own, with WHERE",
     "INTO": "ADQL only reads: results come back to you, not into a table",
@@ -173,6 +176,14 @@ FOREIGN_FUNCTIONS = {
     "ISNULL": ("COALESCE", "ADQL calls it COALESCE; the test is value IS NULL"),
     "MEAN": ("AVG", "ADQL calls it AVG"),
     "CONCAT": (None, "text is joined with ||"),
+    "CONVERT": (None, "write CAST(value AS type)"),
+    "NULLIF": (None, "ADQL 2.1 has no NULLIF"),
+    "IIF": (None, "ADQL has no conditions as values; COALESCE, or a UNION of two selections, often does the same"),
+    "SUBSTRING": (None, "ADQL 2.1 has no SUBSTRING; LIKE finds a part of a text"),
+    "POSITION": (None, "ADQL 2.1 has no POSITION; LIKE finds a part of a text"),
+    "TRIM": (None, "ADQL 2.1 has no TRIM"),
+    "CHAR_LENGTH": (None, "ADQL 2.1 has no length of text"),
+    "EXTRACT": (None, "compare times with text: t >= '2026-01-01' AND t < '2027-01-01'"),
     "SQUARE": (None, "write POWER(x, 2)"),
     "SIGN": (None, "ADQL 2.1 has no SIGN"),
     "SUBSTR": (None, "ADQL 2.1 has no SUBSTRING; LIKE finds a part of a text"),

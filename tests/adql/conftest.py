@@ -67,3 +67,15 @@ def unresolved() -> list[Phrase]:
 def tables() -> dict[str, Table]:
     """The published tables, by name."""
     return {table.name: table for schema in load_tableset() for table in schema.tables}
+
+
+@pytest.fixture(scope="session")
+def advice() -> list[tuple[str, str, str]]:
+    """Refused queries, a part of the hint they bring and the query that is proposed; empty for none."""
+    text = (CORPUS / "advice.txt").read_text(encoding="utf-8").replace("@", "FROM ivoa.obscore")
+    found = []
+    for block in text.split("\n\n"):
+        parts = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith("#"))
+        if parts:
+            found.append((parts["query"].replace("\\n", "\n"), parts.get("hint", ""), parts.get("proposal", "")))
+    return found

@@ -43,8 +43,7 @@ def test_every_refused_query_is_refused_for_its_reason_at_its_place(refused: lis
             parse(phrase.text)
         fault = caught.value
         assert (fault.code, fault.line, fault.column) == phrase[1:], phrase.text
-        assert fault.message
-        assert fault.message[0] != fault.message[0].upper() or not fault.message[0].isalpha() or " " in fault.message
+        assert len(fault.message) > 10
 
 
 def test_every_unresolved_query_is_parsed_and_then_refused_for_its_reason_at_its_place(
