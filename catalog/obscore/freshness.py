@@ -1,7 +1,8 @@
 """Keep the resolved rows fresh: own changes before the commit, everybody else's from the queue, all of them when asked.
 
-Triggers on the core tables queue the packages that a writer touches. A session of the toolkit resolves its own before
-it commits; ``catalog refresh`` and the service's housekeeping catch up with other writers.
+Triggers on the core tables leave a line for each package that a writer touches, and for each row from which packages
+hang. A session of the toolkit resolves its own before it commits; ``catalog refresh`` and the service's housekeeping
+catch up with other writers.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from catalog.obscore.resolve import (
     ResolveSummary,
     every_package,
     is_up_to_date,
+    lock_resolver,
     mark_up_to_date,
     resolve,
     resolve_batch,
 )
-from catalog.opsdb.models import RawDataPackage, ResolveQueue
+from catalog.opsdb.models import RawDataPackage, ResolveCause, ResolveQueue
+from catalog.opsdb.routes import follow_causes
 from catalog.opsdb.schema import operations_attached
 
 __all__ = ["Progress", "keep_resolved", "refresh", "resolve_own_changes", "resolve_queued"]
@@ -29,8 +32,8 @@ Progress = Callable[[int, int | None], None]
 """Called with how many are done and how many there are, if that is known."""
 
 _LINES = 5_000  # of the queue, worked off at once
-_BASELINE = "obscore_queue_baseline"  # in session.info: the last line of the queue when the transaction began
-_QUEUE = ResolveQueue.__table__
+_KINDS = (ResolveCause, ResolveQueue)
+_Lines = type[ResolveQueue] | type[ResolveCause]
 
 
 def keep_resolved(session: Session) -> Session:
@@ -48,30 +51,25 @@ def keep_resolved(session: Session) -> Session:
 
 
 def resolve_own_changes(session: Session) -> None:
-    """Flush a session and resolve the packages that its transaction has queued; nothing at the end of a savepoint.
+    """Flush a session and resolve the packages that its transaction has touched; nothing at the end of a savepoint.
 
-    On PostgreSQL those are the lines with this transaction's time; on SQLite, where one transaction writes at a time,
-    the lines after those that were there when it began.
+    Its lines are, on PostgreSQL, those with this transaction's time; on SQLite, where one transaction writes at a
+    time, those after the ones that were there when it began.
     """
     if session.in_nested_transaction():
         return
     session.flush()
-    connection = session.connection()
-    if connection.dialect.name == "postgresql":
-        own = _QUEUE.c.queued_at == sa.func.now()
-    else:
-        own = _QUEUE.c.seq > session.info.get(_BASELINE, 0)
-    _work_off(connection, own, None)
+    _work_off(session.connection(), lambda lines: _own(session, lines), None)
 
 
 def resolve_queued(connection: sa.Connection, limit: int | None = None) -> ResolveSummary:
-    """Resolve the packages in the queue and take them out of it, in the caller's transaction.
+    """Resolve the packages that wait for it, in the caller's transaction.
 
     Args:
         connection: From ``Database.begin()``.
         limit: How many lines of the queue to work off, the oldest first; None for all.
     """
-    summary, _ = _work_off(connection, sa.true(), limit)
+    summary, _ = _work_off(connection, _all, limit)
     return summary
 
 
@@ -109,13 +107,15 @@ def _refresh_every(database: Database, progress: Progress | None) -> ResolveSumm
 
 
 def _refresh_queued(database: Database, progress: Progress | None) -> ResolveSummary:
+    """Work off what is committed, and what comes meanwhile."""
+    if _count(database, ResolveCause):
+        with database.begin() as connection:
+            _follow_causes(connection, _all)
     total, worked = ResolveSummary(), 0
-    with database.engine.connect() as connection:
-        waiting = connection.scalar(sa.select(sa.func.count()).select_from(_QUEUE)) or 0
-    lines = waiting
+    waiting = lines = _count(database, ResolveQueue)
     while lines:
         with database.begin() as connection:
-            summary, lines = _work_off(connection, sa.true(), _LINES)
+            summary, lines = _work_off(connection, _all, _LINES)
         total += summary
         worked += lines
         if progress is not None and lines:
@@ -123,15 +123,21 @@ def _refresh_queued(database: Database, progress: Progress | None) -> ResolveSum
     return total
 
 
+def _count(database: Database, kind: _Lines) -> int:
+    with database.engine.connect() as connection:
+        return connection.scalar(sa.select(sa.func.count(kind.seq))) or 0
+
+
 def _work_off(
-    connection: sa.Connection, which: sa.ColumnElement[bool], limit: int | None
+    connection: sa.Connection, which: Callable[[_Lines], sa.ColumnElement[bool]], limit: int | None
 ) -> tuple[ResolveSummary, int]:
-    """Resolve what lines of the queue ask for and remove exactly those lines; others may come meanwhile."""
+    """Resolve what the lines ask for and remove exactly those lines; others may come meanwhile."""
+    _follow_causes(connection, which)
     total, worked = ResolveSummary(), 0
     while limit is None or worked < limit:
         some = _LINES if limit is None else min(_LINES, limit - worked)
-        query = sa.select(_QUEUE.c.seq, _QUEUE.c.raw_data_package_id).where(which).order_by(_QUEUE.c.seq).limit(some)
-        lines = connection.execute(query).all()
+        query = sa.select(ResolveQueue.seq, ResolveQueue.raw_data_package_id).where(which(ResolveQueue))
+        lines = connection.execute(query.order_by(ResolveQueue.seq).limit(some)).all()
         if not lines:
             break
         total += resolve(connection, sorted({line.raw_data_package_id for line in lines}))
@@ -140,6 +146,31 @@ def _work_off(
     return total, worked
 
 
+def _follow_causes(connection: sa.Connection, which: Callable[[_Lines], sa.ColumnElement[bool]]) -> None:
+    """Queue the packages that hang from changed rows.
+
+    They are looked up when no other transaction resolves: one that has added a package and resolved it with the old
+    rows has ended then, so that the package is seen; one that will resolve later sees the new rows.
+    """
+    query = sa.select(ResolveCause.seq).where(which(ResolveCause)).order_by(ResolveCause.seq)
+    causes = connection.scalars(query).all()
+    if causes:
+        lock_resolver(connection)
+        follow_causes(connection, causes)
+
+
+def _all(lines: _Lines) -> sa.ColumnElement[bool]:
+    return sa.true()
+
+
+def _own(session: Session, lines: _Lines) -> sa.ColumnElement[bool]:
+    if session.connection().dialect.name == "postgresql":
+        return sa.and_(lines.queued_at == sa.func.now())
+    return sa.and_(lines.seq > session.info.get(lines, 0))
+
+
 def _note_baseline(session: Session, transaction: SessionTransaction, connection: sa.Connection) -> None:
+    """Remember the last lines that were there when the transaction began."""
     if not transaction.nested and connection.dialect.name == "sqlite":
-        session.info[_BASELINE] = connection.scalar(sa.select(sa.func.max(_QUEUE.c.seq))) or 0
+        for kind in _KINDS:
+            session.info[kind] = connection.scalar(sa.select(sa.func.max(kind.seq))) or 0

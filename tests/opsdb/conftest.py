@@ -34,6 +34,7 @@ from catalog.opsdb.models import (
     RawDataPackage,
     RawDataPackageMetadata,
     RawDataPackagePhysicalCopy,
+    ResolveCause,
     ResolveQueue,
     S3DataLocation,
     Site,
@@ -44,6 +45,7 @@ from catalog.opsdb.models import (
     Telescope,
     User,
 )
+from catalog.opsdb.routes import follow_causes
 from catalog.opsdb.schema import upgrade
 
 PACKAGE = UUID("00000000-0000-4000-8000-000000000001")
@@ -106,16 +108,18 @@ def fill(url: str) -> None:
             session.add(StagingJob(destination_location_id=location, packages=list(packages)))
             session.flush()
             session.execute(sa.delete(ResolveQueue))
+            session.execute(sa.delete(ResolveCause))
             session.commit()
 
 
 @pytest.fixture
 def queued(observed: Database) -> Callable[[], set[UUID]]:
-    """Packages in the queue; asking empties it."""
+    """Packages that wait for being resolved; asking empties the queue."""
 
     def take() -> set[UUID]:
         table = physical(observed, "catalog.resolve_queue")
         with observed.begin() as connection:
+            follow_causes(connection, connection.scalars(sa.select(ResolveCause.seq)).all())
             rows = connection.exec_driver_sql(f"SELECT raw_data_package_id FROM {table}").scalars().all()
             connection.exec_driver_sql(f"DELETE FROM {table}")
         return {UUID(str(row)) for row in rows}

@@ -12,7 +12,15 @@ from alembic.script import ScriptDirectory
 
 from catalog.db import Database
 from catalog.errors import IntegrityError, SettingsError
-from catalog.opsdb.models import OpsBase, OurBase, PackagePublication, RawDataPackage, StagingJob
+from catalog.opsdb.models import (
+    FixedSource,
+    OpsBase,
+    OurBase,
+    PackagePublication,
+    RawDataPackage,
+    ResolveQueue,
+    StagingJob,
+)
 from catalog.opsdb.models.declarative import NAMING
 from catalog.opsdb.schema import _FOLDER, current_revision, downgrade, head_revision, upgrade
 
@@ -179,6 +187,15 @@ def test_every_step_goes_down_and_up_with_rows(observed: Database) -> None:
     assert current_revision(observed) == head_revision()
     assert definitions(observed) == made
     assert checks_of(observed) == checks
+
+
+def test_changes_that_wait_to_be_followed_are_not_lost_on_the_way_down(observed: Database) -> None:
+    with observed.begin() as connection:
+        connection.execute(sa.update(FixedSource).values(ra_deg=84))
+    downgrade(observed, revision="0005")
+    with observed.engine.connect() as connection:
+        waiting = set(connection.scalars(sa.select(ResolveQueue.raw_data_package_id)))
+        assert waiting == set(connection.scalars(sa.select(RawDataPackage.id)))
 
 
 def test_upgrading_again_changes_nothing(observed: Database) -> None:

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from catalog.db import Database
 from catalog.opsdb.models import RawDataFile, RawDataPackage, ResolveQueue, Source
+from catalog.opsdb.routes import ROUTES
 from catalog.opsdb.triggers import queue_suspended
-from catalog.opsdb.triggers.queue import _ROUTES
 
 PACKAGE = UUID("00000000-0000-4000-8000-000000000001")
 SECOND_PACKAGE = UUID("00000000-0000-4000-8000-000000000002")
@@ -87,7 +87,7 @@ def test_every_table_that_feeds_obscore_is_watched_by_the_test_above() -> None:
     """The list of cases is complete: it names every table that has a route to packages."""
     cases = test_plain_sql_queues_the_packages_that_it_touches.pytestmark[0].args[1]
     named = " ".join(statement for statement, _ in cases)
-    missing = [table for table in _ROUTES if f"ops.{table} " not in f"{named} "]
+    missing = [table for table in ROUTES if f"ops.{table} " not in f"{named} "]
     assert missing == ["solar_system_object", "prime_cam_observation_configuration"]
 
 
@@ -135,12 +135,55 @@ def test_a_bulk_load_queues_too(observed: Database, queued: Queued) -> None:
     assert queued() == {PACKAGE}
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    "statement",
+    [
+        (
+            "REPLACE INTO raw_data_file (id, instrument_module_id, raw_data_package_id, name, relative_path) "
+            f"SELECT id, instrument_module_id, '{SECOND_PACKAGE}', name, relative_path FROM raw_data_file"
+        ),
+        (
+            "REPLACE INTO raw_data_file (id, instrument_module_id, raw_data_package_id, name, relative_path) "
+            f"SELECT '{UUID(int=9)}', instrument_module_id, '{SECOND_PACKAGE}', name, relative_path FROM raw_data_file"
+        ),
+    ],
+)
+def test_a_row_in_the_place_of_another_queues_the_packages_of_both(
+    observed: Database, queued: Queued, statement: str
+) -> None:
+    run(observed, "UPDATE physical_copy SET status = 'deleted'")
+    with observed.engine.connect() as connection:
+        raw = connection.connection.driver_connection
+        assert raw is not None
+        raw.execute("PRAGMA foreign_keys = OFF")
+        raw.execute(statement)
+        connection.invalidate()
+    assert queued() == BOTH
+
+
+@pytest.mark.parametrize("engine_name", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("table", ["raw_data_package_metadata", "obs_unit_module_configuration", "fixed_source"])
+def test_an_emptied_table_queues_every_package(observed: Database, queued: Queued, table: str) -> None:
+    run(observed, f"TRUNCATE ops.{table}")
+    assert queued() == BOTH
+
+
 @pytest.mark.parametrize("engine_name", ["postgresql"], indirect=True)
 def test_many_rows_of_one_statement_are_queued_once_on_postgresql(observed: Database) -> None:
     """SQLite's triggers look at each row."""
     run(observed, f"UPDATE ops.raw_data_file SET raw_data_package_id = '{SECOND_PACKAGE}'")
     with observed.begin() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(ResolveQueue)) == 2
+
+
+def test_a_package_that_comes_while_its_source_changes_is_found(observed: Database, queued: Queued) -> None:
+    """The statement that changes the source cannot see it; who follows the change later does."""
+    run(observed, "UPDATE ops.fixed_source SET ra_deg = 84")
+    run(observed, f"UPDATE ops.raw_data_package SET sequence = 7 WHERE id = '{SECOND_PACKAGE}'")
+    with observed.begin() as connection:
+        connection.execute(sa.delete(ResolveQueue))
+    assert queued() == BOTH
 
 
 def test_a_rolled_back_change_queues_nothing(observed: Database, queued: Queued) -> None:

@@ -206,3 +206,85 @@ def test_a_new_copy_may_take_the_place_of_a_deleted_one_only(observed: Database)
     assert run(observed, again) == 2
     with observed.engine.connect() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(PhysicalCopy)) == 6
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("recursive", ["ON", "OFF"])
+@pytest.mark.parametrize(
+    ("statement", "sentence"),
+    [
+        ("REPLACE INTO site (id, key, name) VALUES (1, 'other', 'X')", "with the same id"),
+        ("REPLACE INTO site (key, name) VALUES ('ccat', 'X')", "with the same key"),
+        (
+            (
+                "REPLACE INTO data_location (site_id, name, storage_type, location_type) "
+                "SELECT site_id, name, storage_type, location_type FROM data_location"
+            ),
+            "with the same site_id and name",
+        ),
+        ("REPLACE INTO disk_data_location (id, path) SELECT id, '/x' FROM disk_data_location", "with the same id"),
+        ("INSERT OR REPLACE INTO raw_data_package SELECT * FROM raw_data_package", "there is another with the same"),
+        (
+            (
+                "REPLACE INTO physical_copy (id, type, data_location_id, raw_data_package_id) SELECT id, type, "
+                "data_location_id, raw_data_package_id FROM physical_copy WHERE raw_data_package_id IS NOT NULL"
+            ),
+            "there is another with the same",
+        ),
+        (
+            (
+                "REPLACE INTO physical_copy (type, data_location_id, raw_data_package_id) SELECT type, data_location_id, "
+                "raw_data_package_id FROM physical_copy WHERE raw_data_package_id IS NOT NULL"
+            ),
+            "with the same raw_data_package_id and data_location_id",
+        ),
+        (
+            (
+                "REPLACE INTO package_publication (raw_data_package_id, obs_publisher_did) "
+                "SELECT raw_data_package_id, 'ivo://other/x?1' FROM package_publication"
+            ),
+            "with the same raw_data_package_id",
+        ),
+        (
+            (
+                f"REPLACE INTO package_publication (raw_data_package_id, obs_publisher_did) "
+                f"SELECT '{SECOND_PACKAGE}', obs_publisher_did FROM package_publication"
+            ),
+            "with the same obs_publisher_did",
+        ),
+        ("UPDATE OR REPLACE site SET id = 1 WHERE id = 2", "the key of a site never changes"),
+        (
+            f"UPDATE OR REPLACE physical_copy SET data_location_id = 2 WHERE raw_data_package_id = '{PACKAGE}'",
+            "with the same raw_data_package_id and data_location_id",
+        ),
+    ],
+)
+def test_no_row_takes_the_place_of_one_that_stays(
+    observed: Database, statement: str, sentence: str, recursive: str
+) -> None:
+    """SQLite asks no trigger about rows that OR REPLACE removes, unless the writer has wished for it."""
+    count = "SELECT (SELECT count(*) FROM physical_copy), (SELECT count(*) FROM site), (SELECT max(id) FROM site)"
+    with observed.engine.connect() as connection:
+        before = connection.exec_driver_sql(count).one()
+        raw = connection.connection.driver_connection
+        assert raw is not None
+        raw.execute("ROLLBACK")
+        raw.execute("PRAGMA foreign_keys = OFF")
+        raw.execute(f"PRAGMA recursive_triggers = {recursive}")
+        raw.execute("BEGIN")
+        with pytest.raises(sa.exc.IntegrityError) as refused:
+            connection.exec_driver_sql(statement)
+        assert sentence in translate_integrity(refused.value).message
+        assert connection.exec_driver_sql(count).one() == before
+        connection.invalidate()
+
+
+def test_what_was_not_known_is_said_after_a_copy_was_verified_and_then_stays(observed: Database) -> None:
+    unknown = "size_bytes = NULL, checksum = NULL, checksum_algorithm = NULL"
+    known = "size_bytes = 7, checksum = 'ab', checksum_algorithm = 'md5'"
+    run(observed, f"UPDATE ops.raw_data_package SET {unknown} WHERE id = '{PACKAGE}'")
+    run(observed, f"UPDATE ops.physical_copy SET verification = 'ok' WHERE raw_data_package_id = '{PACKAGE}'")
+    assert run(observed, f"UPDATE ops.raw_data_package SET {known} WHERE id = '{PACKAGE}'") == 1
+    for change in (unknown, "checksum = 'cd'", "size_bytes = 8"):
+        sentence = refusal(observed, f"UPDATE ops.raw_data_package SET {change} WHERE id = '{PACKAGE}'")
+        assert sentence.startswith("size and checksum of a package never change")

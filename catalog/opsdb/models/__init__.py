@@ -64,6 +64,7 @@ from catalog.opsdb.models.publication import (
     PackagePublication,
     ParkedRecord,
     PublicationSetting,
+    ResolveCause,
     ResolveQueue,
 )
 from catalog.opsdb.models.source import (
@@ -121,6 +122,7 @@ __all__ = [
     "RawDataPackage",
     "RawDataPackageMetadata",
     "RawDataPackagePhysicalCopy",
+    "ResolveCause",
     "ResolveQueue",
     "Role",
     "S3DataLocation",

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from catalog.opsdb.models.declarative import OurBase, Timestamps, utc_now
 
-__all__ = ["PackagePublication", "ParkedRecord", "PublicationSetting", "ResolveQueue"]
+__all__ = ["PackagePublication", "ParkedRecord", "PublicationSetting", "ResolveCause", "ResolveQueue"]
 
 
 class PackagePublication(Timestamps, OurBase):
@@ -52,6 +52,25 @@ class ResolveQueue(OurBase):
 
     seq: Mapped[int] = mapped_column(sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True)
     raw_data_package_id: Mapped[UUID] = mapped_column(index=True)
+    queued_at: Mapped[datetime] = mapped_column(server_default=utc_now())
+
+
+class ResolveCause(OurBase):
+    """A changed row from which packages hang; filled by triggers, worked off by the resolver.
+
+    Which packages these are is looked up then and not when the row changes: a package that another transaction adds at
+    the same time is seen by neither statement.
+    """
+
+    __tablename__ = "resolve_cause"
+
+    seq: Mapped[int] = mapped_column(sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True)
+    entity: Mapped[str]
+    """Name of the table; ``*`` when all packages are meant."""
+
+    entity_key: Mapped[str]
+    """Its key as text (`catalog.opsdb.routes`)."""
+
     queued_at: Mapped[datetime] = mapped_column(server_default=utc_now())
 
 

@@ -20,6 +20,7 @@ from catalog.opsdb.models import (
     TapeDataLocation,
 )
 from catalog.opsdb.triggers.dialect import PREFIX, create_function, differ, physical, quoted, refuse
+from catalog.opsdb.triggers.replacement import refuse_replacement
 
 __all__ = ["rule_statements"]
 
@@ -103,19 +104,24 @@ def _table(model: type[DeclarativeBase]) -> sa.Table:
 def _never_deleted(table: sa.Table, sentence: str, engine: str) -> list[str]:
     name = f"{PREFIX}kept_{table.name}"
     statements = refuse(name, table, "DELETE", sentence, None, engine)
-    if engine == "postgresql":
-        statements.append(
-            f"CREATE TRIGGER {name}_all BEFORE TRUNCATE ON {physical(table, engine)} FOR EACH STATEMENT "
-            f"EXECUTE FUNCTION catalog.{name}()"
-        )
-    return statements
+    if engine == "sqlite":
+        return statements + refuse_replacement(table)
+    truncate = (
+        f"CREATE TRIGGER {name}_all BEFORE TRUNCATE ON {physical(table, engine)} FOR EACH STATEMENT "
+        f"EXECUTE FUNCTION catalog.{name}()"
+    )
+    return [*statements, truncate]
 
 
 def _fixed_bytes(engine: str) -> list[str]:
-    """A package's bytes are fixed as soon as a copy was found whole, and stay so when that copy is lost."""
+    """A package's bytes are fixed as soon as a copy was found whole, and stay so when that copy is lost.
+
+    What was not known yet may still be said: records come in any order.
+    """
     copies = physical(_table(PhysicalCopy), engine)
+    changed = " OR ".join(f'OLD."{name}" IS NOT NULL AND {differ([name], engine)}' for name in _BYTES)
     verified = (
-        f"{differ(_BYTES, engine)} AND EXISTS (SELECT 1 FROM {copies} c WHERE c.raw_data_package_id = OLD.id "
+        f"({changed}) AND EXISTS (SELECT 1 FROM {copies} c WHERE c.raw_data_package_id = OLD.id "
         "AND (c.verification = 'ok' OR c.last_ok_at IS NOT NULL))"
     )
     event = f"UPDATE OF {', '.join(_BYTES)}"
