@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from catalog.adql.mathematics import Sql
+from catalog.adql.mathematics import Dialect, Sql, SqlBuilder
 
-__all__ = ["InstalledFunction", "QueryFunctions", "SQLiteFunction", "installed"]
+__all__ = ["InstalledFunction", "QueryFunctions", "SQLiteFunction", "called"]
 
 _SCHEMA = "ivoa"
 
@@ -60,10 +60,14 @@ class InstalledFunction:
         )
 
 
-def installed(name: str, *arguments: Sql, type_: type[sa.types.TypeEngine[Any]] | sa.types.TypeEngine[Any]) -> Sql:
-    """A call of an installed function, in PostgreSQL's SQL."""
-    function = getattr(getattr(sa.func, _SCHEMA), name)
-    return function(*arguments, type_=type_)  # type: ignore[no-any-return]
+def called(name: str, type_: type[sa.types.TypeEngine[Any]]) -> SqlBuilder:
+    """The call of a function that has been given to both engines under one name."""
+
+    def build(dialect: Dialect, *arguments: Sql) -> Sql:
+        functions = getattr(sa.func, _SCHEMA) if dialect == "postgresql" else sa.func
+        return getattr(functions, name)(*arguments, type_=type_)  # type: ignore[no-any-return]
+
+    return build
 
 
 class QueryFunctions:
