@@ -54,8 +54,10 @@ def fault_status(fault: CatalogError) -> int:
 
 
 def fault_headers(fault: CatalogError) -> dict[str, str]:
-    """What else the answer says of a fault: when it makes sense to ask again."""
-    return {"retry-after": str(_RETRY_SECONDS)} if isinstance(fault, UnavailableError) else {}
+    """What else the answer says of a fault: when to ask again; that the rest of a request is not read any more."""
+    if isinstance(fault, UnavailableError):
+        return {"retry-after": str(_RETRY_SECONDS)}
+    return {"connection": "close"} if isinstance(fault, ResourceLimitError) else {}
 
 
 def fault_response(fault: CatalogError, text: str | None = None) -> Response:

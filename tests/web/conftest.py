@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
+from psycopg import sql
 
 CATALOG = Path(sys.executable).parent / "catalog"
 START_SECONDS = 60.0
@@ -175,3 +176,24 @@ def hasty(filled_url: str, start: Start) -> Iterator[Service]:
     """A service that gives the database one second for a query, and hands out any number of rows."""
     with start(filled_url, tap_sync_timeout_s=1, tap_maxrec_default=5_000_000) as running_service:
         yield running_service
+
+
+@pytest.fixture
+def connections_to_database(engine: str, request: pytest.FixtureRequest) -> Callable[[Service], int]:
+    """Counts what a service holds open for its readers: files on SQLite, transactions on PostgreSQL."""
+
+    def open_files(service: Service) -> int:
+        path = service.database_url.removeprefix("sqlite:///")
+        links = [str(link.readlink()) for link in Path(f"/proc/{service.pid}/fd").iterdir() if link.is_symlink()]
+        return links.count(path)
+
+    def transactions(service: Service) -> int:
+        server: Any = request.getfixturevalue("postgres_server")
+        name = service.database_url.rpartition("/")[2]
+        query = sql.SQL(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = {} AND application_name = 'catalog'"
+            " AND state <> 'idle'"
+        ).format(sql.Literal(name))
+        return int(server.execute(query)[0][0])
+
+    return open_files if engine == "sqlite" else transactions
