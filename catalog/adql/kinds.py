@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from enum import Enum
+from functools import cache
+
+from astropy import units
 
 from catalog.vo.table import Column
 from catalog.vo.types import Datatype
 
-__all__ = ["Kind", "combine", "common", "kind_of", "literal", "settle", "untyped"]
+__all__ = ["Kind", "combine", "common", "is_region", "kind_of", "literal", "settle", "untyped"]
 
 
 class Kind(Enum):
@@ -25,6 +28,9 @@ class Kind(Enum):
     POINT = "a point"
     CIRCLE = "a circle"
     POLYGON = "a polygon"
+    REGION = "a region"
+    """Text that is a circle or a polygon (`is_region`); `kind_of` says that it is text, which it also is."""
+
     NULL = "NULL"
     ARRAY = "an array"
 
@@ -45,7 +51,9 @@ class Kind(Enum):
 
 
 _NULL = "null"  # an xtype that never leaves this package: the bare word NULL, which has any type
+_LITERAL = "\0literal"  # a name that no column has: a plain value, which takes on the unit of what it meets
 _GEOMETRY = {"point": Kind.POINT, "circle": Kind.CIRCLE, "polygon": Kind.POLYGON}
+_REGIONS = ("adql:region", "region")
 _RANK = (
     Datatype.BOOLEAN,
     Datatype.UNSIGNED_BYTE,
@@ -68,15 +76,20 @@ def kind_of(column: Column) -> Kind:
     return Kind.FLOAT if column.datatype.is_float else Kind.INTEGER
 
 
+def is_region(column: Column) -> bool:
+    """Whether text describes a region, as s_region does: ``CIRCLE ICRS …`` or ``POLYGON ICRS …``."""
+    return column.datatype.is_text and (column.xtype or "").lower() in _REGIONS
+
+
 def literal(value: int | float | str | None) -> Column:
     """Description of a literal, or of NULL; the name is a stand-in."""
     if value is None:
         return untyped("null_value")
     if isinstance(value, str):
-        return Column("text", Datatype.CHAR if value.isascii() else Datatype.UNICODE_CHAR, "*")
+        return Column(_LITERAL, Datatype.CHAR if value.isascii() else Datatype.UNICODE_CHAR, "*")
     if isinstance(value, float):
-        return Column("number", Datatype.DOUBLE)
-    return Column("number", Datatype.INT if -(1 << 31) <= value < 1 << 31 else Datatype.LONG)
+        return Column(_LITERAL, Datatype.DOUBLE)
+    return Column(_LITERAL, Datatype.INT if -(1 << 31) <= value < 1 << 31 else Datatype.LONG)
 
 
 def untyped(name: str) -> Column:
@@ -91,23 +104,27 @@ def settle(column: Column) -> Column:
 
 
 def common(first: Column, second: Column) -> Column | None:
-    """The type that holds both, with the first one's name and what the two agree on; None when there is none."""
+    """The type that holds both, with the first one's name and what the two agree on; None when there is none.
+
+    A literal agrees with everything: ``COALESCE(s_ra, 0)`` is a right ascension.
+    """
     kinds = kind_of(first), kind_of(second)
     if Kind.NULL in kinds:
         typed = second if kinds[0] is Kind.NULL else first
         return replace(typed, name=first.name)
     if kinds[0] is not kinds[1] and not all(kind.is_number for kind in kinds):
         return None
+    named = second if first.name == _LITERAL else first
     agreed = {
-        mark: getattr(first, mark)
+        mark: getattr(named, mark)
         for mark in ("unit", "ucd", "utype", "xtype", "description", "ref")
-        if getattr(first, mark) == getattr(second, mark)
+        if _LITERAL in (first.name, second.name) or getattr(first, mark) == getattr(second, mark)
     }
     if kinds[0].is_number:
-        return Column(first.name, _wider(first.datatype, second.datatype), **agreed)
+        return Column(named.name, _wider(first.datatype, second.datatype), **agreed)
     datatype = Datatype.UNICODE_CHAR if Datatype.UNICODE_CHAR in (first.datatype, second.datatype) else first.datatype
     arraysize = first.arraysize if first.arraysize == second.arraysize else "*"
-    return Column(first.name, datatype, arraysize, **agreed)
+    return Column(named.name, datatype, arraysize, **agreed)
 
 
 def _wider(first: Datatype, second: Datatype) -> Datatype:
@@ -120,30 +137,30 @@ def _wider(first: Datatype, second: Datatype) -> Datatype:
 def combine(operators: Iterable[str], operands: Iterable[Column], name: str) -> Column:
     """Description of ``a + b - c`` or ``a * b / c``: integers give a long, anything else a double.
 
-    Sums keep the unit that all terms share; factors multiply and divide their units.
+    Sums keep the unit that all terms share, literals having that of the others; factors multiply and divide their
+    units.
     """
     first, *rest = operands
     signs = list(operators)
     integers = all(kind_of(operand) in (Kind.INTEGER, Kind.NULL) for operand in (first, *rest))
     datatype = Datatype.LONG if integers else Datatype.DOUBLE
+    if not signs or signs[0] in "+-":
+        shared = {operand.unit for operand in (first, *rest) if operand.name != _LITERAL}
+        return Column(name, datatype, unit=shared.pop() if len(shared) == 1 else None)
     unit = first.unit
     for sign, operand in zip(signs, rest, strict=True):
-        if sign in "+-":
-            unit = unit if unit == operand.unit else None
-        elif sign == "*":
-            unit = _product(unit, operand.unit, ".")
-        else:
-            unit = _product(unit, operand.unit, "/")
+        unit = _product(unit, operand.unit, sign)
     return Column(name, datatype, unit=unit)
 
 
+@cache
 def _product(left: str | None, right: str | None, sign: str) -> str | None:
-    """Unit of a product or quotient, in VOUnits syntax."""
-    if right is None:
-        return left
-    if left == right and sign == "/":
+    """Unit of a product or quotient, in VOUnits syntax; None for no unit, and where a unit is not in that syntax."""
+    if right is None or (left is None and sign == "*"):
+        return left or right
+    try:
+        first, second = (units.Unit(unit or "", format="vounit", parse_strict="raise") for unit in (left, right))
+        combined = first * second if sign == "*" else first / second
+        return combined.to_string("vounit", fraction="inline") or None
+    except ValueError:
         return None
-    factor = f"({right})" if any(mark in right for mark in "./") else right
-    if left is None:
-        return factor if sign == "." else f"1/{factor}"
-    return f"{left}{sign}{factor}"

@@ -191,13 +191,16 @@ class _QueryResolver:
         for item in select.items:
             if isinstance(item, SelectItem):
                 expression = self._expressions.value(item.expression, scope, aggregates=True)
-                items.append(replace(item, expression=expression))
+                alias = item.alias
+                if alias is None and isinstance(item.expression, nodes.ColumnRef):
+                    alias = Name(expression.type.name)
+                items.append(SelectItem(expression, alias))
             elif item.qualifier:
                 for relation in scope.relation(item.qualifier):
                     indexes = range(len(relation.columns))
                     items += [SelectItem(relation.reference(index, item.span)) for index in indexes]
             else:
-                items += [SelectItem(column.expression) for column in scope.columns]
+                items += [SelectItem(column.expression, Name(column.name)) for column in scope.columns]
         if len(items) > MAX_COLUMNS:
             message = f"the result has {len(items)} columns; at most {MAX_COLUMNS} go out"
             raise fault_at(self._text, select.span, message, code="too-complex")
@@ -344,8 +347,6 @@ def _wanted_name(item: SelectItem, position: int) -> str:
     if isinstance(expression, nodes.Aggregate) and expression.argument is None:
         return "count_all"
     columns = {part.name.text for part in _parts(expression) if isinstance(part, nodes.ColumnRef)}
-    if isinstance(expression, nodes.FunctionCall) and expression.name == "COALESCE" and not expression.span.end:
-        return expression.type.name
     if len(columns) == 1 and isinstance(expression, nodes.Aggregate | nodes.FunctionCall):
         name = "_".join((expression.name.lower(), *columns))
         if name.isidentifier() and name.isascii():

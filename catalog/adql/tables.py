@@ -175,8 +175,14 @@ class TableResolver:
 
     def _shared(self, left: _Offer, right: _Offer, join: nodes.Join) -> list[Name]:
         """The columns that NATURAL matches: all names that both sides have."""
-        there = {column.name.lower() for column in right.columns}
-        return [Name(column.name, span=join.right.span) for column in left.columns if column.name.lower() in there]
+        there = {column.name for column in right.columns}
+        exact = {column.name for column in left.columns} & there
+        folded = {name.lower() for name in there} - {name.lower() for name in exact}
+        return [
+            Name(column.name, delimited=column.name in exact, span=join.right.span)
+            for column in left.columns
+            if column.name in exact or column.name.lower() in folded
+        ]
 
     def _merge(
         self, names: Sequence[Name], left: _Offer, right: _Offer, join: nodes.Join
@@ -184,16 +190,17 @@ class TableResolver:
         """The condition of USING and the columns afterwards: the merged ones first, each once (SQL-92 7.5)."""
         tests: list[nodes.Condition] = []
         merged: list[VisibleColumn] = []
+        gone: set[int] = set()
         for name in names:
             one, other = self._only(name, left), self._only(name, right)
+            gone |= {id(one), id(other)}
             meta = common(one.expression.type, other.expression.type)
             if meta is None:
                 message = f"column {name} is of different types on the two sides"
                 raise fault_at(self._text, name.span, message, code="type")
             tests.append(nodes.Comparison("=", one.expression, other.expression, span=name.span))
             merged.append(VisibleColumn(one.name, _merged(join.kind, one.expression, other.expression, meta)))
-        gone = {name.text.lower() for name in names}
-        rest = [column for column in left.columns + right.columns if column.name.lower() not in gone]
+        rest = [column for column in left.columns + right.columns if id(column) not in gone]
         on = None if not tests else tests[0] if len(tests) == 1 else nodes.And(tuple(tests))
         return on, (*merged, *rest)
 
@@ -211,7 +218,8 @@ class TableResolver:
 
 def _merged(kind: str, left: Expression, right: Expression, meta: Column) -> Expression:
     if kind == "FULL":
-        return nodes.FunctionCall("COALESCE", (left, right), meta=replace(meta, name=left.type.name))
+        described = replace(left.type, datatype=meta.datatype, arraysize=meta.arraysize)
+        return nodes.FunctionCall("COALESCE", (left, right), meta=described)
     kept = right if kind == "RIGHT" else left
     return replace(kept, meta=kept.type)
 
