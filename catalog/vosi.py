@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from catalog.errors import NotFoundError
@@ -39,6 +39,8 @@ class LanguageFeature:
     """``ivo://ivoa.net/std/TAPRegExt#features-…``."""
 
     forms: tuple[str, ...]
+    descriptions: Mapping[str, str] = field(default_factory=dict)
+    """What forms mean, for those that do not say it themselves."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from catalog.access import ANONYMOUS, Caller, metadata_rule
-from catalog.adql.functions import LANGUAGE_FEATURES
+from catalog.adql.functions import FORM_DESCRIPTIONS, LANGUAGE_FEATURES
+from catalog.adql.installed import QueryFunctions
+from catalog.adql.postgresql_functions import POSTGRESQL_FUNCTIONS
 from catalog.adql.sqlite_functions import SQLITE_FUNCTIONS
 from catalog.adql.statement import RowRule
 from catalog.db import Database, SqlFunction
@@ -301,7 +303,7 @@ class Catalog:
         """What the capabilities document says of the TAP service."""
         return TapCapability(
             output_formats=tuple(OutputFormat(form.media_types[0], form.aliases, form.ivo_id) for form in FORMATS),
-            features=tuple(LanguageFeature(kind, forms) for kind, forms in LANGUAGE_FEATURES),
+            features=tuple(LanguageFeature(kind, forms, FORM_DESCRIPTIONS) for kind, forms in LANGUAGE_FEATURES),
             maxrec_default=min(self.settings.tap.maxrec_default, self.settings.tap.maxrec_hard),
             maxrec_hard=self.settings.tap.maxrec_hard,
             execution_seconds=round(self.settings.tap.sync_timeout_s),
@@ -337,5 +339,5 @@ class Catalog:
     def _derived(self) -> tuple[DerivedObjects, ...]:
         public = self.settings.database.public_url
         role = sa.make_url(public.get_secret_value()).username if public else None
-        objects: tuple[DerivedObjects, ...] = (PublishedObjects(),)
+        objects: tuple[DerivedObjects, ...] = (PublishedObjects(), QueryFunctions(POSTGRESQL_FUNCTIONS))
         return (*objects, ReaderGrants(role)) if role else objects

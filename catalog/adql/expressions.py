@@ -8,12 +8,14 @@ from dataclasses import replace
 
 from catalog.adql import nodes
 from catalog.adql.diagnostics import fault_at, nearest, suggest
-from catalog.adql.functions import FUNCTIONS, NOT_YET, Function, aggregate_result
-from catalog.adql.kinds import Kind, combine, kind_of, literal
+from catalog.adql.functions import FUNCTIONS, Function, aggregate_result
+from catalog.adql.kinds import Kind, combine, is_region, kind_of, literal
 from catalog.adql.literals import parse_timestamp
 from catalog.adql.nodes import CastTarget, Expression
 from catalog.adql.scope import Scope
-from catalog.adql.shapes import unify_geometry
+from catalog.adql.shapes import parse_dali_shape, unify_geometry
+from catalog.adql.signatures import NUMBER, TIMESTAMP
+from catalog.adql.udf.moc import within_moc
 from catalog.adql.words import FOREIGN_FUNCTIONS
 from catalog.errors import QueryError
 from catalog.vo.table import Column
@@ -137,8 +139,7 @@ class ExpressionResolver:
         target, operand = expression.target, expression.operand
         kind, old = kind_of(operand.type), operand.type
         if target.name in ("POINT", "CIRCLE", "POLYGON"):
-            message = f"CAST to {target.name} is not supported yet"
-            raise self.fault(expression, message, code="not-supported-yet", hint=f"write {target.name}(…)")
+            return self._cast_to_shape(expression)
         allowed = {Kind.TEXT, Kind.NULL}
         if target.name != "TIMESTAMP":
             allowed |= {Kind.INTEGER, Kind.FLOAT}
@@ -151,6 +152,15 @@ class ExpressionResolver:
         meta = _cast_meta(target, old, kind)
         return replace(expression, operand=operand, meta=meta)
 
+    def _cast_to_shape(self, expression: nodes.Cast) -> Expression:
+        """Text of numbers as a shape; a literal becomes the shape at once, so that an index can serve it."""
+        name, operand = expression.target.name, expression.operand
+        if isinstance(operand, nodes.String):
+            return self._typed_call(parse_dali_shape(name, operand, self.fault))
+        if kind_of(operand.type) not in (Kind.TEXT, Kind.NULL):
+            raise self.fault(expression, f"{kind_of(operand.type).value} cannot become {name}")
+        return replace(expression, meta=FUNCTIONS[name].result([]))
+
     def _timestamp(self, string: nodes.String) -> str:
         try:
             return parse_timestamp(string.value)
@@ -158,10 +168,7 @@ class ExpressionResolver:
             raise self.fault(string, str(error), code="value") from None
 
     def _aggregate(self, expression: nodes.Aggregate, scope: Scope, *, aggregates: bool) -> Expression:
-        if not aggregates:
-            message = f"{expression.name} cannot stand here"
-            hint = "conditions on groups go into HAVING; aggregates do not nest"
-            raise self.fault(expression, message, code="misplaced-aggregate", hint=hint)
+        self._require_aggregates_here(expression, aggregates=aggregates)
         if expression.argument is None:
             return replace(expression, meta=aggregate_result("COUNT", None))
         argument = self._value(expression.argument, scope, aggregates=False)
@@ -172,26 +179,37 @@ class ExpressionResolver:
             raise self.fault(argument, f"{expression.name} works on {what}; this is {kind.value}")
         return replace(expression, argument=argument, meta=aggregate_result(expression.name, argument.type))
 
+    def _require_aggregates_here(self, expression: nodes.Aggregate | nodes.FunctionCall, *, aggregates: bool) -> None:
+        if not aggregates:
+            message = f"{expression.name} cannot stand here"
+            hint = "conditions on groups go into HAVING; aggregates do not nest"
+            raise self.fault(expression, message, code="misplaced-aggregate", hint=hint)
+
     def _function(self, expression: nodes.FunctionCall, scope: Scope, *, aggregates: bool) -> Expression:
-        name = expression.name
-        if name in NOT_YET:
-            raise self.fault(expression, f"{name} is not supported yet", code="not-supported-yet")
-        function = FUNCTIONS.get(name)
+        function = FUNCTIONS.get(expression.name)
         if function is None:
             raise self._unknown_function(expression)
         if len(expression.arguments) > MAX_TERMS:
             raise self.fault(expression, f"more than {MAX_TERMS} arguments", code="too-complex")
+        if function.aggregate:
+            self._require_aggregates_here(expression, aggregates=aggregates)
+            aggregates = False
         arguments = tuple(self._value(argument, scope, aggregates=aggregates) for argument in expression.arguments)
-        call = unify_geometry(replace(expression, arguments=arguments), self.fault)
-        return self._typed_call(function, call)
+        call = replace(expression, arguments=arguments)
+        searched = within_moc(call, self.fault)
+        if searched is not None:
+            return searched
+        unify = function.unify or unify_geometry
+        return self._typed_call(unify(call, self.fault))
 
     def _unknown_function(self, call: nodes.FunctionCall) -> QueryError:
-        near = nearest(call.name, FUNCTIONS)
+        near = nearest(call.name, filter(str.isupper, FUNCTIONS))
         name, hint = FOREIGN_FUNCTIONS.get(call.name, (near[0] if near else None, suggest(near)))
         message = f"there is no function {call.name}"
         return self.fault(call, message, code="unknown-function", hint=hint, replacement=name)
 
-    def _typed_call(self, function: Function, call: nodes.FunctionCall) -> Expression:
+    def _typed_call(self, call: nodes.FunctionCall) -> Expression:
+        function = FUNCTIONS[call.name]
         if not function.takes(len(call.arguments)):
             message = f"{function.name} takes other arguments: {function.signature}"
             raise self.fault(call, message, code="arguments")
@@ -201,19 +219,29 @@ class ExpressionResolver:
         meta = function.result([argument.type for argument in arguments])
         if meta is None:
             raise self.fault(call, f"the arguments of {function.name} are of different types")
-        return replace(call, arguments=arguments, meta=meta)
+        call = replace(call, arguments=arguments, meta=meta)
+        finished = call if function.finish is None else function.finish(call, self.fault)
+        if function.aggregate and isinstance(finished, nodes.FunctionCall):
+            argument, *rest = finished.arguments
+            return nodes.Aggregate(call.name, argument, parameters=tuple(rest), span=call.span, meta=finished.meta)
+        return finished
 
     def _argument(self, function: Function, index: int, argument: Expression) -> Expression:
         allowed, kind = function.parameter(index), kind_of(argument.type)
+        if kind is Kind.NULL and function.feature == "udf" and allowed & (NUMBER | TIMESTAMP):
+            target = "DOUBLE PRECISION" if allowed & NUMBER else "TIMESTAMP"
+            return self._cast(nodes.Cast(argument, CastTarget(target), span=argument.span))
         if kind in allowed or kind is Kind.NULL:
             return argument
+        if kind is Kind.TEXT and Kind.TIMESTAMP in allowed:
+            return self._cast(nodes.Cast(argument, CastTarget("TIMESTAMP"), span=argument.span))
         if kind is Kind.TIMESTAMP and Kind.TEXT in allowed:
             return self._text_of(argument, function.name)
-        if function.feature == "adqlgeo" and (kind.is_geometry or kind is Kind.TEXT):
-            message = f"{function.name} of {kind.value} is not supported yet; it takes {function.signature}"
-            raise self.fault(argument, message, code="not-supported-yet")
+        if Kind.REGION in allowed and is_region(argument.type):
+            return argument
+        hint = "write REGION('CIRCLE ICRS …') for a shape in words" if Kind.REGION in allowed else None
         message = f"this is {kind.value}; expected {function.signature}"
-        raise self.fault(argument, message, code="arguments")
+        raise self.fault(argument, message, code="arguments", hint=hint)
 
     def _require_places(self, argument: Expression) -> None:
         if not isinstance(argument, nodes.Number) or not -30 <= argument.value <= 30:

@@ -14,13 +14,14 @@ import sqlalchemy as sa
 from catalog.adql import mathematics as mathematical
 from catalog.adql.kinds import Kind, common, kind_of
 from catalog.adql.mathematics import Dialect, Sql, SqlBuilder
-from catalog.adql.signatures import ANY, AREA, INTEGER, NUMBER, POINT, TEXT, Function, Result
+from catalog.adql.signatures import ANY, INTEGER, NUMBER, POINT, SHAPE, TEXT, Function, Result
+from catalog.adql.udf.listing import UDF_FUNCTIONS
 from catalog.vo.table import Column
 from catalog.vo.types import Datatype
 
-__all__ = ["FUNCTIONS", "LANGUAGE_FEATURES", "NOT_YET", "Function", "aggregate_result"]
+__all__ = ["FORM_DESCRIPTIONS", "FUNCTIONS", "LANGUAGE_FEATURES", "Function", "aggregate_result"]
 
-_FEATURES = "ivo://ivoa.net/std/tapregext#features-"
+_FEATURES = "ivo://ivoa.net/std/TAPRegExt#features-"
 # --- what they give ------------------------------------------------------------------------------------------
 
 
@@ -149,25 +150,27 @@ def _strings() -> list[Function]:
 
 
 def _geometries() -> list[Function]:
-    """Their SQL is in `catalog.adql.geometry`; parameters are those left when `resolver` has unified the spellings."""
+    """Their SQL is in `catalog.adql.geometry`; parameters are those left when `shapes` has unified the spellings."""
     corner = (NUMBER,) * 6
     return [
         Function("POINT", (NUMBER, NUMBER), _geometry("point", "2"), feature="adqlgeo"),
         Function("CIRCLE", (NUMBER, NUMBER, NUMBER), _geometry("circle", "3"), feature="adqlgeo"),
         Function("POLYGON", corner, _geometry("polygon", "*"), variadic=True, feature="adqlgeo"),
-        Function("CONTAINS", (POINT, AREA), _flag, feature="adqlgeo"),
+        Function("BOX", (NUMBER,) * 4, _geometry("polygon", "*"), feature="adqlgeo"),
+        Function("REGION", (TEXT,), _geometry("polygon", "*"), feature="adqlgeo"),
+        Function("CONTAINS", (SHAPE, SHAPE), _flag, feature="adqlgeo"),
+        Function("INTERSECTS", (SHAPE, SHAPE), _flag, feature="adqlgeo"),
+        Function("AREA", (SHAPE,), _double("deg**2"), feature="adqlgeo"),
+        Function("CENTROID", (SHAPE,), _geometry("point", "2"), feature="adqlgeo"),
         Function("DISTANCE", (POINT, POINT), _double("deg"), feature="adqlgeo"),
         Function("COORD1", (POINT,), _double("deg"), feature="adqlgeo"),
         Function("COORD2", (POINT,), _double("deg"), feature="adqlgeo"),
-        Function("COORDSYS", (POINT | AREA,), _frame, feature="adqlgeo"),
+        Function("COORDSYS", (SHAPE,), _frame, feature="adqlgeo"),
     ]
 
 
-FUNCTIONS: dict[str, Function] = {f.name: f for f in (*_mathematics(), *_strings(), *_geometries())}
-"""By upper-case name."""
-
-NOT_YET = frozenset({"AREA", "BOX", "CENTROID", "INTERSECTS", "IN_UNIT", "REGION"})
-"""Functions of ADQL 2.1 that this service does not have yet, all of them optional."""
+FUNCTIONS: dict[str, Function] = {f.name: f for f in (*_mathematics(), *_strings(), *_geometries(), *UDF_FUNCTIONS)}
+"""By upper-case name; a name in lower case is that of a part of others, which queries cannot call."""
 
 _FORMS = {
     "adql-string": ("ILIKE",),
@@ -182,9 +185,13 @@ def _language_features() -> tuple[tuple[str, tuple[str, ...]], ...]:
     forms = {key: list(words) for key, words in _FORMS.items()}
     for function in FUNCTIONS.values():
         if function.feature is not None:
-            forms.setdefault(function.feature, []).append(function.name)
+            words = [form.signature for form in function.forms] or [function.name]
+            forms.setdefault(function.feature, []).extend(words)
     return tuple((_FEATURES + key, tuple(sorted(words))) for key, words in sorted(forms.items()))
 
 
 LANGUAGE_FEATURES = _language_features()
 """Pairs of a feature type and its forms, all of which work."""
+
+FORM_DESCRIPTIONS = {form.signature: form.description for function in FUNCTIONS.values() for form in function.forms}
+"""What the forms of user-defined functions mean, for people."""

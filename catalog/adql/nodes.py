@@ -144,11 +144,13 @@ class FunctionCall(_Value):
 
 @dataclass(frozen=True, slots=True)
 class Aggregate(_Value):
-    """AVG, MAX, MIN, SUM, COUNT; without argument COUNT(*)."""
+    """AVG, MAX, MIN, SUM, COUNT, without argument COUNT(*); user-defined ones once resolved."""
 
     name: str
     argument: Expression | None = None
     distinct: bool = False
+    parameters: tuple[Expression, ...] = ()
+    """What a user-defined aggregate takes besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +183,7 @@ def children(expression: Expression) -> tuple[Expression, ...]:
     if isinstance(expression, Signed | Cast):
         return (expression.operand,)
     if isinstance(expression, Aggregate) and expression.argument is not None:
-        return (expression.argument,)
+        return (expression.argument, *expression.parameters)
     return ()
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "INTEGER",
     "NUMBER",
     "POINT",
+    "SHAPE",
     "TEXT",
     "TIMESTAMP",
     "Fault",
@@ -32,6 +33,7 @@ TEXT = frozenset({Kind.TEXT})
 TIMESTAMP = frozenset({Kind.TIMESTAMP})
 POINT = frozenset({Kind.POINT})
 AREA = frozenset({Kind.CIRCLE, Kind.POLYGON})
+SHAPE = POINT | AREA | {Kind.REGION}
 ANY = frozenset({Kind.INTEGER, Kind.FLOAT, Kind.TEXT, Kind.TIMESTAMP})
 
 Result: TypeAlias = Callable[[Sequence[Column]], Column | None]
@@ -53,7 +55,7 @@ class Function:
     """A function: what it takes, what it gives, how each engine says it."""
 
     name: str
-    """In upper case."""
+    """In upper case; lower case marks one that queries cannot name, a part of others."""
 
     parameters: tuple[frozenset[Kind], ...]
     """Kinds that each argument may be of; NULL may stand anywhere."""

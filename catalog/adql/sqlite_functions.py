@@ -13,89 +13,10 @@ from decimal import ROUND_DOWN, ROUND_HALF_UP, Context, Decimal
 
 from catalog.adql.installed import SQLiteFunction
 from catalog.adql.literals import parse_timestamp
+from catalog.adql.sqlite_geometry import SQLITE_GEOMETRY
+from catalog.adql.udf.listing import UDF_SQLITE
 
 __all__ = ["SQLITE_FUNCTIONS", "SQLiteFunction"]
-
-
-def distance(lon1: float | None, lat1: float | None, lon2: float | None, lat2: float | None) -> float | None:
-    """Great-circle distance in degrees; exact for the near, the far and the poles (Vincenty's formula)."""
-    if lon1 is None or lat1 is None or lon2 is None or lat2 is None:
-        return None
-    difference = math.radians(lon2 - lon1)
-    sin1, cos1 = math.sin(math.radians(lat1)), math.cos(math.radians(lat1))
-    sin2, cos2 = math.sin(math.radians(lat2)), math.cos(math.radians(lat2))
-    along = cos2 * math.sin(difference)
-    across = cos1 * sin2 - sin1 * cos2 * math.cos(difference)
-    return math.degrees(math.atan2(math.hypot(along, across), sin1 * sin2 + cos1 * cos2 * math.cos(difference)))
-
-
-def in_polygon(lon: float | None, lat: float | None, vertices: str | None) -> int | None:
-    """1 when a point lies in a polygon or on its border, else 0.
-
-    The inside is the smaller side, whatever the winding; edges are great circles.
-
-    Args:
-        lon: Degrees.
-        lat: Degrees.
-        vertices: Pairs of lon and lat in degrees, blank separated.
-    """
-    if lon is None or lat is None or vertices is None:
-        return None
-    numbers = [float(word) for word in vertices.split()]
-    corners = [_vector(x, y) for x, y in zip(numbers[::2], numbers[1::2], strict=True)]
-    point = _vector(lon, lat)
-    edges = list(zip(corners, corners[1:] + corners[:1], strict=True))
-    if any(_on_edge(point, start, end) for start, end in edges):
-        return 1
-    winding = sum(_turn(point, start, end) for start, end in edges)
-    if abs(winding) < math.pi:
-        return 0
-    return int((winding > 0) == (_area_left(corners) < 2 * math.pi))
-
-
-_Vector = tuple[float, float, float]
-_BORDER = 1e-9
-"""Radians; the tolerance of pgSphere."""
-
-
-def _vector(lon: float, lat: float) -> _Vector:
-    ra, dec = math.radians(lon), math.radians(lat)
-    return (math.cos(dec) * math.cos(ra), math.cos(dec) * math.sin(ra), math.sin(dec))
-
-
-def _dot(a: _Vector, b: _Vector) -> float:
-    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
-
-
-def _cross(a: _Vector, b: _Vector) -> _Vector:
-    return (a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0])
-
-
-def _turn(apex: _Vector, start: _Vector, end: _Vector) -> float:
-    """Angle at the apex from one direction to another, -π to π, positive counter-clockwise seen from outside."""
-    first, second = _cross(apex, start), _cross(apex, end)
-    return math.atan2(_dot(apex, _cross(first, second)), _dot(first, second))
-
-
-def _on_edge(point: _Vector, start: _Vector, end: _Vector) -> bool:
-    normal = _cross(start, end)
-    length = math.sqrt(_dot(normal, normal))
-    if length == 0.0:
-        return False
-    if abs(_dot(point, normal)) > _BORDER * length:
-        return False
-    along = _dot(_cross(start, point), normal) >= -_BORDER * length
-    return along and _dot(_cross(point, end), normal) >= -_BORDER * length
-
-
-def _area_left(corners: list[_Vector]) -> float:
-    """Area in steradian on the left of the border as one walks it (Gauss and Bonnet)."""
-    count = len(corners)
-    turning = 0.0
-    for index, corner in enumerate(corners):
-        back = _turn(corner, corners[(index + 1) % count], corners[index - 1])
-        turning += math.pi - (back % (2 * math.pi))
-    return 2 * math.pi - turning
 
 
 # --- numbers -------------------------------------------------------------------------------------------------
@@ -199,8 +120,7 @@ def to_timestamp(value: str | None) -> str | None:
 
 
 SQLITE_FUNCTIONS: tuple[SQLiteFunction, ...] = (
-    SQLiteFunction("adql_distance", 4, distance, True),
-    SQLiteFunction("adql_in_polygon", 3, in_polygon, True),
+    *SQLITE_GEOMETRY,
     SQLiteFunction("adql_round", 2, round_half_away, True),
     SQLiteFunction("adql_truncate", 2, truncate, True),
     SQLiteFunction("adql_integer", 3, to_integer, True),
@@ -208,5 +128,6 @@ SQLITE_FUNCTIONS: tuple[SQLiteFunction, ...] = (
     SQLiteFunction("adql_real", 1, to_real, True),
     SQLiteFunction("adql_text", 1, to_text, True),
     SQLiteFunction("adql_timestamp", 1, to_timestamp, True),
+    *UDF_SQLITE,
 )
 """All that `translate` may call on SQLite; its mathematical functions must be built in (SQLite ≥ 3.35)."""

@@ -18,7 +18,7 @@ from catalog.adql.mathematics import Dialect, Sql
 from catalog.vo.table import Column, Table
 from catalog.vo.types import Datatype
 
-__all__ = ["PositionIndex", "RowRule", "Source", "Statement", "sql_type"]
+__all__ = ["PositionIndex", "RegionIndex", "RowRule", "Source", "Statement", "sql_type"]
 
 RowRule: TypeAlias = Callable[[Table, sa.FromClause], "sa.ColumnElement[bool] | None"]
 """Condition that a row of a protected table must meet to be seen; None shows all rows."""
@@ -61,12 +61,28 @@ class PositionIndex:
 
 
 @dataclass(frozen=True, slots=True)
+class RegionIndex:
+    """How a table finds rows by the region in a column (`Table.extra["region"]`)."""
+
+    column: int
+    """Index of the column."""
+
+    key: Sql
+    cap: tuple[Sql, Sql, Sql]
+    """Centre and radius, in degrees, of a circle that holds the region."""
+
+    rtree: str
+    """SQLite's R*Tree over the boxes around the circles, by key."""
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """A table reference of the query, in SQL."""
 
     clause: sa.FromClause
     columns: tuple[Sql, ...]
     position: PositionIndex | None = None
+    region: RegionIndex | None = None
     allowed: Sql | None = None
     """Whether the caller may see the row; None when all may be seen."""
 

@@ -6,7 +6,9 @@ may say more in `Table.extra`:
 * ``physical``: a name without schema on both engines, for uploaded tables;
 * ``hidden``: names of unpublished columns that the access rule asks for;
 * ``position``: its spatial index, with keys ``ra``, ``dec`` (published columns), ``key``, ``vector`` (unpublished
-  columns) and ``rtree`` (SQLite's R*Tree ``(id, x_min, x_max, y_min, y_max, z_min, z_max)``).
+  columns) and ``rtree`` (SQLite's R*Tree ``(id, x_min, x_max, y_min, y_max, z_min, z_max)``);
+* ``region``: the index of its regions, with keys ``column`` (published), ``key`` and ``cap`` (unpublished columns) and
+  ``rtree``.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import Any, TypedDict, cast
 import sqlalchemy as sa
 
 from catalog.adql.mathematics import Sql
-from catalog.adql.statement import PositionIndex, Source, Statement
+from catalog.adql.statement import PositionIndex, RegionIndex, Source, Statement
 from catalog.vo.table import Column, Table
 from catalog.vo.types import Datatype
 
@@ -34,10 +36,18 @@ class _Position(TypedDict):
     vector: tuple[str, str, str]
 
 
+class _Region(TypedDict):
+    column: str
+    key: str
+    rtree: str
+    cap: tuple[str, str, str]
+
+
 def read_table(table: Table, alias: str, statement: Statement) -> Source:
     """A published table under an alias; of a protected one the rows that the rule lets the caller see."""
     position = cast("_Position | None", table.extra.get("position"))
-    unpublished = _unpublished(table, position)
+    region = cast("_Region | None", table.extra.get("region"))
+    unpublished = _unpublished(table, position, region)
     named = _physical(table, unpublished, statement).alias(alias)
     allowed: Sql | None = None
     clause: sa.FromClause = named
@@ -47,16 +57,22 @@ def read_table(table: Table, alias: str, statement: Statement) -> Source:
             clause = sa.select(*named.c, condition.label(_ALLOWED)).where(condition).subquery(alias)
             allowed = clause.c[_ALLOWED]
     columns = tuple(_value(clause.c[column.name], column, statement) for column in table.columns)
-    return Source(clause, columns, _index(table, clause, position), allowed)
+    indexes = _position_index(table, clause, position), _region_index(table, clause, region)
+    return Source(clause, columns, *indexes, allowed)
 
 
-def _unpublished(table: Table, position: _Position | None) -> dict[str, sa.types.TypeEngine[Any]]:
+def _unpublished(
+    table: Table, position: _Position | None, region: _Region | None
+) -> dict[str, sa.types.TypeEngine[Any]]:
     names: dict[str, sa.types.TypeEngine[Any]] = {}
     for name in cast("tuple[str, ...]", table.extra.get("hidden", ())):
         names[name] = sa.types.NullType()
     if position is not None:
         names[position["key"]] = sa.BigInteger()
         names |= {name: sa.Double() for name in position["vector"]}
+    if region is not None:
+        names[region["key"]] = sa.BigInteger()
+        names |= {name: sa.Double() for name in region["cap"]}
     return names
 
 
@@ -82,7 +98,7 @@ def _value(value: Sql, column: Column, statement: Statement) -> Sql:
     return value
 
 
-def _index(table: Table, clause: sa.FromClause, position: _Position | None) -> PositionIndex | None:
+def _position_index(table: Table, clause: sa.FromClause, position: _Position | None) -> PositionIndex | None:
     if position is None:
         return None
     names = [column.name for column in table.columns]
@@ -94,3 +110,11 @@ def _index(table: Table, clause: sa.FromClause, position: _Position | None) -> P
         (x, y, z),
         position["rtree"],
     )
+
+
+def _region_index(table: Table, clause: sa.FromClause, region: _Region | None) -> RegionIndex | None:
+    if region is None:
+        return None
+    names = [column.name for column in table.columns]
+    ra, dec, radius = (clause.c[name] for name in region["cap"])
+    return RegionIndex(names.index(region["column"]), clause.c[region["key"]], (ra, dec, radius), region["rtree"])

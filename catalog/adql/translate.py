@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql.selectable import SelectBase
 
 from catalog.adql import nodes
+from catalog.adql.fences import Fences, find_fences
 from catalog.adql.kinds import Kind, kind_of
 from catalog.adql.mathematics import Dialect, Sql, verbatim
 from catalog.adql.nodes import QueryBody, SelectItem
@@ -55,17 +56,19 @@ def translate(
         rule: Gives the condition under which a row of a protected table may be seen.
         limit: At most this many rows, besides what TOP says: MAXREC + 1, to know whether more were there.
     """
-    return _QueryTranslator(Statement(dialect, rule)).translate(resolved, limit)
+    return _QueryTranslator(Statement(dialect, rule), find_fences(resolved.query)).translate(resolved, limit)
 
 
 class _QueryTranslator:
-    def __init__(self, statement: Statement) -> None:
+    def __init__(self, statement: Statement, fences: Fences) -> None:
         self._statement = statement
+        self._fences = fences
         self._values = ValueTranslator(statement, self._query)
 
     def translate(self, resolved: ResolvedQuery, limit: int | None) -> Selection:
         for index, item in enumerate(resolved.query.ctes):
-            self._statement.ctes.append(self._query(item.query).cte(f"w{index + 1}"))
+            inner = self._fenced(item.query, needed=index in self._fences.ctes)
+            self._statement.ctes.append(inner.cte(f"w{index + 1}"))
         query, columns = resolved.query.body, resolved.table.columns
         body = query.body
         labels = _labels(columns)
@@ -73,10 +76,10 @@ class _QueryTranslator:
             final = self._sorted(self._select(body, labels, final=columns), query, self._item_values(body))
             return _limited(final, _least(body.top, limit), query.offset)
         top = body.top if isinstance(body, nodes.Select) else None
-        inner = self._body(body, with_top=False).subquery("result")
-        values = tuple(inner.c)
+        result = self._body(body, with_top=False).subquery("result")
+        values = tuple(result.c)
         if query.source is not None:
-            self._statement.sources[query.source] = Source(inner, values)
+            self._statement.sources[query.source] = Source(result, values)
         select: Selection = sa.select(
             *(
                 self._final(self._values.shown(value, kind_of(column)), column).label(label)
@@ -209,7 +212,8 @@ class _QueryTranslator:
         assert item.source is not None  # noqa: S101  (resolved)
         alias = f"t{item.source}"
         if isinstance(item, nodes.DerivedTable):
-            clause: sa.FromClause = self._query(item.query).subquery(alias)
+            inner = self._fenced(item.query, needed=item.source in self._fences.sources)
+            clause: sa.FromClause = inner.subquery(alias)
         elif item.cte is not None:
             clause = self._statement.ctes[item.cte].alias(alias)
         else:
@@ -219,6 +223,15 @@ class _QueryTranslator:
             return source.clause
         self._statement.sources[item.source] = Source(clause, tuple(clause.c))
         return clause
+
+    def _fenced(self, query: nodes.QueryExpression, *, needed: bool) -> SelectBase:
+        """The query as a table, kept from what is around it where that could raise on a row that it hides."""
+        table = self._query(query)
+        hides = any(source.allowed is not None for source in self._statement.sources.values())
+        if not needed or not hides or query.offset:
+            return table
+        assert isinstance(table, sa.GenerativeSelect)  # noqa: S101  (a selection, or a compound of selections)
+        return table.offset(verbatim("0"))
 
 
 def _numbered(operands: list[Selection], combine: Callable[..., sa.CompoundSelect[Any]]) -> Selection:

@@ -15,16 +15,19 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from catalog.adql import nodes
-from catalog.adql.functions import FUNCTIONS
+from catalog.adql.functions import FUNCTIONS, Function
 from catalog.adql.geometry import GeometryTranslator
+from catalog.adql.installed import called
 from catalog.adql.kinds import Kind, kind_of
 from catalog.adql.mathematics import Sql, divide, verbatim
 from catalog.adql.nodes import Expression
+from catalog.adql.signatures import NUMBER
 from catalog.adql.statement import Statement
 from catalog.vo.types import Datatype
 
 __all__ = ["ValueTranslator"]
 
+_TESTS = ("CONTAINS", "INTERSECTS")
 _GROUP = 32
 _SHORT_LIST = 16
 """A longer list of literals is one parameter."""
@@ -102,6 +105,14 @@ class ValueTranslator:
             return self._statement.cast(value, expression.type)
         return value
 
+    def _alike(self, *expressions: Expression) -> list[Sql]:
+        """Values that are compared; NULL gets the type of the others."""
+        known = next((item for item in expressions if kind_of(item.type) is not Kind.NULL), expressions[0])
+        return [
+            self._statement.cast(self.value(item), known.type) if kind_of(item.type) is Kind.NULL else self.value(item)
+            for item in expressions
+        ]
+
     def _operand(self, expression: Expression, *, whole: bool) -> Sql:
         """An operand of arithmetic: 64-bit integer or double."""
         kind = kind_of(expression.type)
@@ -145,6 +156,9 @@ class ValueTranslator:
     def _aggregate(self, expression: nodes.Aggregate) -> Sql:
         if expression.argument is None:
             return sa.func.count(sa.text("*"), type_=sa.BigInteger)
+        function = FUNCTIONS.get(expression.name)
+        if function is not None:
+            return self._called(function, nodes.children(expression), expression)
         argument, kind = expression.argument, kind_of(expression.argument.type)
         if expression.name in ("SUM", "AVG"):
             whole = kind_of(expression.type) is Kind.INTEGER
@@ -156,6 +170,9 @@ class ValueTranslator:
         if expression.distinct:
             value = sa.distinct(value)
         kind_of_sql = self._statement.type_of(expression.type)
+        if expression.name == "AVG" and self._statement.is_postgresql:  # its avg() squares, and overflows
+            number = sa.func.nullif(sa.func.count(value), verbatim("0", sa.BigInteger))
+            return divide(sa.func.sum(value, type_=kind_of_sql), sa.cast(number, kind_of_sql))
         result: Sql = getattr(sa.func, expression.name.lower())(value, type_=kind_of_sql)
         if expression.name == "SUM" and self._statement.is_postgresql:
             return sa.cast(result, kind_of_sql)  # a sum of bigint is numeric there
@@ -163,6 +180,8 @@ class ValueTranslator:
 
     def _function(self, call: nodes.FunctionCall) -> Sql:
         function = FUNCTIONS[call.name]
+        if function.condition is not None:
+            return sa.cast(_grouped(self._asked(call, top=False)), sa.Integer)
         if function.sql is None:
             return self._geometry.translate(call)
         if function.name in ("ROUND", "TRUNCATE"):
@@ -172,13 +191,25 @@ class ValueTranslator:
             whole = kind_of(call.type) is Kind.INTEGER
             arguments = [self._operand(argument, whole=whole) for argument in call.arguments]
         elif function.doubles:
-            arguments = [self._operand(argument, whole=False) for argument in call.arguments]
+            return self._called(function, call.arguments, call)
         else:
             arguments = [self._typed(argument) for argument in call.arguments]
         if function.name == "COALESCE":
             arguments = [self._statement.cast(argument, call.type) for argument in arguments]
         result = function.sql(self._statement.dialect, *arguments)
         return sa.type_coerce(result, self._statement.type_of(call.type))
+
+    def _called(self, function: Function, arguments: Sequence[Expression], call: Expression) -> Sql:
+        """A call whose numbers are doubles, or 64-bit integers where the function takes those alone."""
+        values = [self._argument(function.parameter(index), item) for index, item in enumerate(arguments)]
+        assert function.sql is not None  # noqa: S101  (others are translated elsewhere)
+        result = sa.type_coerce(function.sql(self._statement.dialect, *values), self._statement.type_of(call.type))
+        return self._guarded(call, result) if function.raises else result
+
+    def _argument(self, kinds: frozenset[Kind], argument: Expression) -> Sql:
+        if kinds <= NUMBER:
+            return self._operand(argument, whole=Kind.FLOAT not in kinds)
+        return self._typed(argument)
 
     # --- CAST ---
 
@@ -189,6 +220,9 @@ class ValueTranslator:
         if kind_of(expression.type) is Kind.TEXT:
             return self._as_text(expression, kind)
         value = self.value(operand)
+        if kind_of(expression.type).is_geometry:
+            word = verbatim(f"'{expression.target.name.lower()}'", sa.Text)
+            return self._guarded(operand, called("adql_shape", sa.Text)(self._statement.dialect, value, word))
         if kind is Kind.TEXT or kind_of(expression.type) is Kind.INTEGER:
             return self._guarded(operand, self._converted(expression, value, kind))
         if expression.type.datatype is Datatype.FLOAT and not self._statement.is_postgresql:
@@ -256,14 +290,13 @@ class ValueTranslator:
                 return self._comparison(test, top=top)
             case nodes.Between():
                 kind = kind_of(test.operand.type)
-                value = self._statement.ordered(self._typed(test.operand), kind)
-                inside = value.between(self._typed(test.low), self._typed(test.high))
+                value, low, high = self._alike(test.operand, test.low, test.high)
+                inside = self._statement.ordered(value, kind).between(low, high)
                 return sa.not_(inside) if test.negated else inside
             case nodes.InList():
                 return self._in_list(test)
             case nodes.InQuery():
-                value, query = self._typed(test.operand), self._subquery(test.query)
-                return value.not_in(query) if test.negated else value.in_(query)
+                return self._in_query(test)
             case nodes.Like():
                 return self._like(test)
             case nodes.IsNull():
@@ -274,36 +307,49 @@ class ValueTranslator:
 
     def _comparison(self, test: nodes.Comparison, *, top: bool) -> Sql:
         left, operator, right = test.left, test.operator, test.right
-        if _is_call(right, "CONTAINS", "DISTANCE") and not _is_call(left, "CONTAINS", "DISTANCE"):
+        if (_is_test(right) or _is_call(right, "DISTANCE")) and not (_is_test(left) or _is_call(left, "DISTANCE")):
             left, operator, right = right, _FLIPPED[operator], left
         if isinstance(left, nodes.FunctionCall):
-            if left.name == "CONTAINS" and isinstance(right, nodes.Number):
-                return self._contains(left, operator, right.value, top=top)
+            if _is_test(left) and isinstance(right, nodes.Number):
+                return self._tested(left, operator, right.value, top=top)
             if left.name == "DISTANCE" and operator in ("<", "<="):
                 return self._geometry.within(left, operator, right, index=top)
         kind = kind_of(left.type)
-        first, second = self._typed(left), self._typed(right)
+        first, second = self._alike(left, right)
         if operator not in ("=", "<>"):
             first = self._statement.ordered(first, kind)
         return first.op(operator, precedence=5, is_comparison=True)(second)
 
-    def _contains(self, call: nodes.FunctionCall, operator: str, number: float, *, top: bool) -> Sql:
+    def _tested(self, call: nodes.FunctionCall, operator: str, number: float, *, top: bool) -> Sql:
         """``CONTAINS(…) = 1`` and every other spelling, as a condition instead of a number."""
         holds = _HOLDS[operator]
         inside, outside = holds(1, number), holds(0, number)
         if inside == outside:
-            value = self._geometry.translate(call)
+            value = self._function(call)
             return value.op(operator, precedence=5, is_comparison=True)(self._statement.bind(number))
         if inside:
-            return self._geometry.contains(call, index=top)
-        return sa.not_(_grouped(self._geometry.contains(call, index=False)))
+            return self._asked(call, top=top)
+        return sa.not_(_grouped(self._asked(call, top=False)))
+
+    def _asked(self, call: nodes.FunctionCall, *, top: bool) -> Sql:
+        """What a function that yields 1 or 0 asks."""
+        condition = FUNCTIONS[call.name].condition
+        if condition is None:
+            return self._geometry.holds(call, index=top)
+        return self.condition(condition(call), top=top)
+
+    def _in_query(self, test: nodes.InQuery) -> Sql:
+        value, query, column = self.value(test.operand), self._subquery(test.query), test.query.columns[0]
+        if Kind.NULL in (kind_of(test.operand.type), kind_of(column)):
+            value = self._statement.cast(value, column)
+        return value.not_in(query) if test.negated else value.in_(query)
 
     def _in_list(self, test: nodes.InList) -> Sql:
-        value = self._typed(test.operand)
         plain = [item.value for item in test.items if isinstance(item, nodes.Number | nodes.String)]
         if len(plain) < len(test.items) or len(plain) <= _SHORT_LIST:
-            items = [self._typed(item) for item in test.items]
+            value, *items = self._alike(test.operand, *test.items)
             return value.not_in(items) if test.negated else value.in_(items)
+        value, _ = self._alike(test.operand, test.items[0])
         if self._statement.is_postgresql:
             array = sa.cast(self._statement.bind(_array_text(plain)), ARRAY(_element_type(plain)))
             found = value.op("=", precedence=5, is_comparison=True)(sa.any_(array))
@@ -357,6 +403,13 @@ def replace_sign(number: Expression) -> Expression:
 
 def _is_call(expression: Expression, *names: str) -> bool:
     return isinstance(expression, nodes.FunctionCall) and expression.name in names
+
+
+def _is_test(expression: Expression) -> bool:
+    """Whether it is a function that yields 1 or 0 and has a condition behind it."""
+    if not isinstance(expression, nodes.FunctionCall):
+        return False
+    return expression.name in _TESTS or FUNCTIONS[expression.name].condition is not None
 
 
 def _columns(expression: Expression) -> Iterator[nodes.ColumnRef]:

@@ -205,7 +205,7 @@ _SPATIAL_INDEXES = {
     "postgresql": (
         f"CREATE INDEX ix_package_obscore_position ON {_RESOLVED} USING gist (spoint(radians(s_ra), radians(s_dec)))",
         f"CREATE INDEX ix_package_obscore_region ON {_RESOLVED} USING gist ({_CAP})",
-        f"CREATE INDEX ix_package_obscore_wide_region ON {_RESOLVED} (s_cap_radius) WHERE s_cap_radius > 90",
+        f"CREATE INDEX ix_package_obscore_region_radius ON {_RESOLVED} (s_cap_radius)",
     ),
     "sqlite": tuple(f"CREATE VIRTUAL TABLE {name} USING rtree{_BOX}" for name in (POSITION_INDEX, REGION_INDEX)),
 }

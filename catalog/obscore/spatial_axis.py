@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from catalog.adql.sphere import polygon_problem
 from catalog.obscore.batch import Batch, Floats, Values, first_of
 from catalog.obscore.package_obscore import CAP_COLUMNS
 from catalog.vo.position import Site, solar_system_positions, unit_vectors
@@ -115,16 +116,18 @@ def _place_drift_scans(batch: Batch, sky: _Sky) -> None:
 
 
 def _place_stated_regions(batch: Batch, sky: _Sky) -> None:
-    """Regions that the metadata state; one that cannot be read is passed over."""
+    """Regions that the metadata state; one that cannot be read, or whose edges cross, is passed over."""
     stated_ra, stated_fov = batch.floats("stated_s_ra"), batch.floats("stated_s_fov")
     for row, text in enumerate(batch.texts("stated_s_region")):
         if text is None:
             continue
         try:
             region = parse_region(text)
-            sky.outline[row] = format_region(region)
         except ValueError:
             continue
+        if isinstance(region, Polygon) and polygon_problem(region.vertices) is not None:
+            continue
+        sky.outline[row] = format_region(region)
         if np.isnan(stated_ra[row]) or np.isnan(stated_fov[row]):
             sky.ra[row], sky.dec[row], sky.fov[row] = _extent(region)
 

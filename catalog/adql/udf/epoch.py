@@ -150,8 +150,8 @@ FUNCTIONS = (
         feature="udf",
         forms=(
             Form(
-                "ivo_epoch_prop_pos(ra REAL, dec REAL, parallax REAL, pmra REAL, pmdec REAL, radial_velocity REAL,"
-                " ref_epoch REAL, out_epoch REAL) -> POINT",
+                "ivo_epoch_prop_pos(ra REAL, dec REAL, parallax REAL, pmra REAL, pmdec REAL, radialVelocity REAL,"
+                " refEpoch REAL, outEpoch REAL) -> POINT",
                 "Position at another epoch, motions being linear. Degrees, mas, mas/yr (pmra includes cos dec), km/s "
                 "and Julian years; parallax and motions may be NULL.",
             ),

@@ -15,7 +15,7 @@ from catalog.adql import nodes
 from catalog.adql.installed import InstalledFunction, SQLiteFunction, called
 from catalog.adql.kinds import literal
 from catalog.adql.nodes import Expression, FunctionCall
-from catalog.adql.signatures import AREA, NUMBER, POINT, TEXT, Fault, Form, Function
+from catalog.adql.signatures import NUMBER, SHAPE, TEXT, Fault, Form, Function
 from catalog.adql.udf.points import coordinates, is_point
 from catalog.vo.table import Column
 from catalog.vo.types import Datatype
@@ -87,7 +87,24 @@ def _on_sphere(lon: float, lat: float) -> bool:
     return -90.0 <= lat <= 90.0 and math.isfinite(lon)
 
 
+def turned_text(shape: str | None, *matrix: float) -> str | None:
+    """A shape as text, rotated: ``lon lat radius``, or ``POLYGON ICRS lon lat …``, which loses the ICRS."""
+    words = (shape or "").split()
+    kind = words[:1] if words and words[0].isalpha() else []
+    try:
+        numbers = [float(word) for word in words[len(kind) :] if word != "ICRS"]
+    except ValueError:
+        return None
+    pairs = list(zip(numbers[::2], numbers[1::2], strict=False))
+    if not pairs or not all(_on_sphere(*pair) for pair in pairs):
+        return None
+    rest = numbers[2 * len(pairs) :]
+    found = [number for pair in pairs for number in turned(*pair, matrix)] + rest
+    return " ".join([*kind, *(repr(number).removesuffix(".0") for number in found)])
+
+
 SQLITE = (
+    SQLiteFunction("adql_turned_text", 10, turned_text, True),
     SQLiteFunction("adql_turned_lon", 11, turned_lon, True),
     SQLiteFunction("adql_turned_lat", 11, turned_lat, True),
 )
@@ -112,17 +129,49 @@ BEGIN
 END
 """
 
-POSTGRESQL = tuple(
-    InstalledFunction(
-        name,
-        ", ".join(f"{number} double precision" for number in ("lon", "lat", *_AXES)),
-        "double precision",
-        _TURNED.format(result=result),
-    )
-    for name, result in (
-        ("adql_turned_lon", "angle := degrees(atan2(y, x)); RETURN angle - 360.0 * floor(angle / 360.0);"),
-        ("adql_turned_lat", "RETURN degrees(atan2(zx * a + zy * b + zz * c, sqrt(x * x + y * y)));"),
-    )
+_TURNED_TEXT = r"""
+DECLARE
+  kind text := substring(shape from '^ *([A-Za-z]+) ');
+  found text := '';
+  number double precision;
+  lon double precision;
+BEGIN
+  FOREACH number IN ARRAY
+    string_to_array(trim(regexp_replace(shape, '^ *([A-Za-z]+ +)?(ICRS +)?', '')), ' ')::double precision[]
+  LOOP
+    IF lon IS NULL THEN
+      lon := number;
+    ELSE
+      IF NOT (number BETWEEN -90 AND 90 AND abs(lon) < 'Infinity') THEN
+        RETURN NULL;
+      END IF;
+      found := found || ' ' || ivoa.adql_turned_lon(lon, number, {axes}) || ' '
+        || ivoa.adql_turned_lat(lon, number, {axes});
+      lon := NULL;
+    END IF;
+  END LOOP;
+  RETURN ltrim(coalesce(kind, '') || nullif(found, '') || coalesce(' ' || lon, ''));
+EXCEPTION WHEN data_exception THEN
+  RETURN NULL;
+END
+""".format(axes=", ".join(_AXES))
+
+_MATRIX = ", ".join(f"{number} double precision" for number in _AXES)
+
+POSTGRESQL = (
+    *(
+        InstalledFunction(
+            name,
+            f"lon double precision, lat double precision, {_MATRIX}",
+            "double precision",
+            _TURNED.format(result=result),
+        )
+        for name, result in (
+            ("adql_turned_lon", "angle := degrees(atan2(y, x)); RETURN angle - 360.0 * floor(angle / 360.0);"),
+            ("adql_turned_lat", "RETURN degrees(atan2(zx * a + zy * b + zz * c, sqrt(x * x + y * y)));"),
+        )
+    ),
+    InstalledFunction("adql_turned_text", f"shape text, {_MATRIX}", "text", _TURNED_TEXT),
 )
 
 # --- ADQL -----------------------------------------------------------------------------------------------------
@@ -143,8 +192,7 @@ def _transform(call: FunctionCall, fault: Fault) -> Expression:
     if is_point(geometry):
         return FunctionCall("POINT", tuple(_turned(coordinates(geometry), matrix)), span=call.span, meta=call.meta)
     if not isinstance(geometry, FunctionCall) or geometry.name not in ("CIRCLE", "POLYGON"):
-        message = f"{call.name} works on POINT, CIRCLE and POLYGON built from numbers"
-        raise fault(geometry, message, code="not-supported-yet")
+        return FunctionCall("adql_turned_text", (geometry, *matrix), span=call.span, meta=call.meta)
     count = 2 if geometry.name == "CIRCLE" else len(geometry.arguments)
     numbers, rest = geometry.arguments[:count], geometry.arguments[count:]
     return replace(geometry, arguments=(*_turned(numbers, matrix), *rest), span=call.span)
@@ -176,12 +224,12 @@ def _coordinate_result(arguments: Sequence[Column]) -> Column:
 FUNCTIONS = (
     Function(
         "IVO_GEOM_TRANSFORM",
-        (TEXT, TEXT, POINT | AREA),
+        (TEXT, TEXT, SHAPE),
         _same_geometry,
         feature="udf",
         forms=(
             Form(
-                "ivo_geom_transform(from_sys TEXT, to_sys TEXT, geo GEOMETRY) -> GEOMETRY",
+                "ivo_geom_transform(fromSys TEXT, toSys TEXT, geo GEOMETRY) -> GEOMETRY",
                 "A POINT, CIRCLE or POLYGON, rotated from one frame to another: ICRS, FK5 (J2000), FK4 (B1950, "
                 "no E-terms), GALACTIC, SUPER_GALACTIC, ECLIPTIC (J2000).",
             ),
@@ -191,5 +239,11 @@ FUNCTIONS = (
     *(
         Function(name, (NUMBER,) * 11, _coordinate_result, called(name, sa.Double))
         for name in ("adql_turned_lon", "adql_turned_lat")
+    ),
+    Function(
+        "adql_turned_text",
+        (SHAPE, *(NUMBER,) * 9),
+        lambda arguments: Column("value", Datatype.CHAR, "*"),
+        called("adql_turned_text", sa.Text),
     ),
 )

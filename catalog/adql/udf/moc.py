@@ -253,7 +253,7 @@ FUNCTIONS = (
         feature="udf",
         forms=(
             Form(
-                "MOC(moc TEXT) -> TEXT",
+                "MOC(moc TEXT) -> MOC",
                 "A region of HEALPix cells in the ASCII form of MOC 2.0, a literal: 1=CONTAINS(POINT(ra, dec), "
                 "MOC('4/3-5 7/12,15')).",
             ),

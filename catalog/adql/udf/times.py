@@ -119,12 +119,12 @@ FUNCTIONS = (
         copies=2,
         forms=(
             Form(
-                "ccat_covers_time(t_min REAL, t_max REAL, t REAL) -> INTEGER",
-                "1 if t, an MJD, lies between t_min and t_max (MJD), else 0. t_max is NULL while data are still taken.",
+                "ccat_covers_time(tMin REAL, tMax REAL, t REAL) -> INTEGER",
+                "1 if t, an MJD, lies between tMin and tMax (MJD), else 0. tMax is NULL while data are still taken.",
             ),
             Form(
-                "ccat_covers_time(t_min REAL, t_max REAL, t TIMESTAMP) -> INTEGER",
-                "1 if the time t lies between t_min and t_max (MJD), else 0. t_max is NULL while data are still taken.",
+                "ccat_covers_time(tMin REAL, tMax REAL, t TIMESTAMP) -> INTEGER",
+                "1 if the time t lies between tMin and tMax (MJD), else 0. tMax is NULL while data are still taken.",
             ),
         ),
         finish=_as_number,

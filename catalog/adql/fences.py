@@ -1,0 +1,61 @@
+"""Which subqueries must be finished before the query around them looks at their rows.
+
+An expression that can raise, over the columns of a subquery, could be moved by the engine into the subquery and meet
+rows there that the access rule hides: its error would tell of them. Such subqueries get a fence (``OFFSET 0``), which
+both engines leave conditions outside of. Over a table itself the expression is guarded where it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+
+from catalog.adql import nodes
+from catalog.adql.functions import FUNCTIONS
+from catalog.vo.table import Column, Table
+
+__all__ = ["Fences", "find_fences"]
+
+_LEAVES = (nodes.Number, nodes.String, nodes.Null, nodes.Name, nodes.Span, Column, Table)
+
+
+@dataclass(frozen=True, slots=True)
+class Fences:
+    """Where a query needs them, if what is inside reads hidden rows."""
+
+    sources: frozenset[int]
+    """Numbers of table references whose columns meet an expression that can raise."""
+
+    ctes: frozenset[int]
+    """Indexes of the named subqueries that such references mean."""
+
+
+def find_fences(query: nodes.Query) -> Fences:
+    """Look through a resolved query."""
+    sources: set[int] = set()
+    references: list[nodes.TableRef] = []
+    for node in _parts(query):
+        if isinstance(node, nodes.TableRef):
+            references.append(node)
+        elif _can_raise(node):
+            sources |= {part.source for part in _parts(node) if isinstance(part, nodes.ColumnRef) and part.source}
+    ctes = {item.cte for item in references if item.cte is not None and item.source in sources}
+    return Fences(frozenset(sources), frozenset(ctes))
+
+
+def _can_raise(node: object) -> bool:
+    if isinstance(node, nodes.Cast):
+        return node.target.name not in ("CHAR", "VARCHAR")
+    return isinstance(node, nodes.FunctionCall) and FUNCTIONS[node.name].raises
+
+
+def _parts(node: object) -> Iterator[object]:
+    """A node and all that it is made of."""
+    waiting = [node]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, tuple):
+            waiting.extend(item for item in part if not isinstance(item, _LEAVES))
+        elif is_dataclass(part) and not isinstance(part, _LEAVES):
+            yield part
+            waiting.extend(getattr(part, field.name) for field in fields(part))
