@@ -43,7 +43,7 @@ bench: .venv/.test ## measure: rows per second and memory, printed
 	$(BIN)/python -m pytest -m slow -s $(ARGS)
 
 docs: .venv/.docs ## build the documentation into docs/_build/html
-	$(BIN)/python -m sphinx --quiet -b html docs docs/_build/html
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html docs docs/_build/html
 	@echo "== docs/_build/html/index.html"
 
 prepared: .venv/.run

@@ -464,6 +464,11 @@ def test_every_published_table_and_column_is_on_its_page() -> None:
         assert [row.split("`")[1] for row in rows] == [column.name for column in table.columns]
 
 
+def test_no_description_has_a_word_that_a_folded_line_broke() -> None:
+    described = [thing for schema in load_tableset() for table in schema.tables for thing in (table, *table.columns)]
+    assert [thing.name for thing in described if re.search(r"\w- \w", thing.description or "")] == []
+
+
 # Links, commands in prose, the tree of pages
 
 
