@@ -35,7 +35,7 @@ class JoinedTexts:
     """The texts of a group, joined."""
 
     def __init__(self) -> None:
-        self._texts: list[tuple[str, str]] = []
+        self._texts: list[tuple[str, bool, str]] = []
         self._length = 0
 
     def step(self, text: str | None, delimiter: str | None) -> None:
@@ -46,7 +46,7 @@ class JoinedTexts:
         """
         if text is None:
             return
-        self._texts.append((text, delimiter or ""))
+        self._texts.append((text, delimiter is None, delimiter or ""))
         self._length += len(text) + len(delimiter or "")
         if self._length > _MAX_TEXT:
             raise ResourceLimitError("the texts of a group are too long to be joined")
@@ -56,7 +56,7 @@ class JoinedTexts:
         if not self._texts:
             return None
         self._texts.sort()
-        pieces = [piece for text, delimiter in self._texts for piece in (delimiter, text)]
+        pieces = [piece for text, _, delimiter in self._texts for piece in (delimiter, text)]
         return "".join(pieces[1:])
 
 

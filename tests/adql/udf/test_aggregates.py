@@ -22,6 +22,14 @@ def test_texts_are_joined_in_the_order_of_code_points(ask: Ask) -> None:
     assert ask("SELECT ivo_string_agg(name, NULL) FROM sky.stars WHERE id < 3") == [("alphabeta",)]
 
 
+def test_each_text_but_the_first_follows_its_own_delimiter(ask: Ask) -> None:
+    assert ask("SELECT ivo_string_agg('x', name) FROM sky.stars") == [("xalphaxbetaxsecretxx",)]
+    assert ask(
+        "SELECT ivo_string_agg(name, '-' || id_text) FROM (SELECT name, CAST(id AS CHAR(1)) AS id_text "
+        "FROM sky.stars) AS q"
+    ) == [("Beta-1alpha-2beta-5secret",)]
+
+
 def test_nothing_joined_is_null(ask: Ask) -> None:
     assert ask("SELECT ivo_string_agg(name, ',') FROM sky.stars WHERE id = 4") == [(None,)]
     assert ask("SELECT ivo_string_agg(name, ',') FROM sky.stars WHERE id > 90") == [(None,)]
