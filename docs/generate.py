@@ -20,6 +20,7 @@ from typing import Any
 import typer
 
 from catalog.access import ANONYMOUS
+from catalog.adql.functions import FUNCTIONS
 from catalog.cli import app
 from catalog.errors import CatalogError
 from catalog.ingest.report import IngestSummary, Problem
@@ -178,6 +179,20 @@ def _attributes(kind: type) -> list[str]:
     return [*lines, ""] if lines else []
 
 
+# Functions
+
+
+def render_functions() -> str:
+    """Every function that a query may call, from the one list of them."""
+    known = [function for function in FUNCTIONS.values() if function.name.isupper()]
+    lines = ["### Of the language", ""]
+    lines += [f"* `{function.signature}`" for function in known if not function.forms]
+    lines += ["", "### Beyond the language", "", "| function | meaning |", "|---|---|"]
+    forms = sorted((form for function in known for form in function.forms), key=lambda form: form.signature)
+    lines += [f"| `{form.signature}` | {_plain(form.description)} |" for form in forms]
+    return "\n".join([*lines, ""])
+
+
 # Faults
 
 
@@ -209,12 +224,14 @@ PARTS: dict[str, Callable[[], str]] = {
     "commands": render_commands,
     "tables": render_tables,
     "python": render_python,
+    "functions": render_functions,
     "faults": render_faults,
 }
 PAGES = {
     "commands": REFERENCE / "command-line.md",
     "tables": REFERENCE / "published-tables.md",
     "python": REFERENCE / "python.md",
+    "functions": REFERENCE / "adql.md",
     "faults": REFERENCE / "tap.md",
 }
 """Which page holds which part."""

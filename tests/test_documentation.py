@@ -276,7 +276,7 @@ def test_examples_do_what_the_page_shows(
 # Generated parts
 
 
-@pytest.mark.parametrize("name", ["commands", "tables", "python", "faults"])
+@pytest.mark.parametrize("name", ["commands", "tables", "python", "functions", "faults"])
 def test_generated_parts_are_as_the_code_says(generate: ModuleType, name: str) -> None:
     assert read(generate.PAGES[name]) == generate.render_page(name), "run: python docs/generate.py"
 
