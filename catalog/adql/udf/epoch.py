@@ -19,13 +19,15 @@ from catalog.db.faults import null_argument
 from catalog.vo.table import Column
 from catalog.vo.types import Datatype
 
-__all__ = ["FUNCTIONS", "POSTGRESQL", "SQLITE", "moved"]
+__all__ = ["AU_PER_YEAR", "FUNCTIONS", "MAS", "POSTGRESQL", "SQLITE", "epoch_lat", "epoch_lon", "moved"]
 
-_MAS = math.radians(1.0 / 3_600_000.0)
-_AU_PER_YEAR = 4.740470446
+MAS = math.radians(1.0 / 3_600_000.0)
+"""A milliarcsecond in radian."""
+
+AU_PER_YEAR = 4.740470446
 """The astronomical unit per Julian year in km/s (ESA SP-1200 table 1.2.2)."""
 
-_LARGEST = 1e50  # what is larger is no motion, and its products would not be finite
+_LARGEST = 1e15  # what is larger is no motion, and its powers would not be finite
 
 
 def moved(
@@ -42,8 +44,8 @@ def moved(
     Only the direction is wanted, so the distance is left out: along the line of sight the object goes from 1 to
     ``near``, across it by the proper motions.
     """
-    near = 1.0 + (radial_velocity or 0.0) * (parallax or 0.0) * _MAS / _AU_PER_YEAR * years
-    east, north = (pmra or 0.0) * _MAS * years, (pmdec or 0.0) * _MAS * years
+    near = 1.0 + (radial_velocity or 0.0) * (parallax or 0.0) * MAS / AU_PER_YEAR * years
+    east, north = (pmra or 0.0) * MAS * years, (pmdec or 0.0) * MAS * years
     sin, cos = math.sin(math.radians(dec)), math.cos(math.radians(dec))
     outward, up = near * cos - north * sin, near * sin + north * cos
     lon = ra + math.degrees(math.atan2(east, outward))
@@ -107,9 +109,9 @@ BEGIN
   OR abs(decl) > 90 THEN
     RETURN NULL;
   END IF;
-  near := 1.0 + coalesce(rv, 0.0) * coalesce(plx, 0.0) * {_MAS!r} / {_AU_PER_YEAR!r} * (e1 - e0);
-  east := coalesce(pmra, 0.0) * {_MAS!r} * (e1 - e0);
-  north := coalesce(pmdec, 0.0) * {_MAS!r} * (e1 - e0);
+  near := 1.0 + coalesce(rv, 0.0) * coalesce(plx, 0.0) * {MAS!r} / {AU_PER_YEAR!r} * (e1 - e0);
+  east := coalesce(pmra, 0.0) * {MAS!r} * (e1 - e0);
+  north := coalesce(pmdec, 0.0) * {MAS!r} * (e1 - e0);
   outward := near * cos(radians(decl)) - north * sin(radians(decl));
   up := near * sin(radians(decl)) + north * cos(radians(decl));
   lon := ra + degrees(atan2(east, outward));

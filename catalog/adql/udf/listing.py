@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from catalog.adql.installed import InstalledFunction, SQLiteFunction
 from catalog.adql.signatures import Function
-from catalog.adql.udf import aggregates, epoch, frames, healpix, intervals, moc, text, times, units
+from catalog.adql.udf import aggregates, epoch, frames, healpix, intervals, moc, motion, text, times, units
 
 __all__ = ["UDF_FUNCTIONS", "UDF_POSTGRESQL", "UDF_SQLITE"]
 
@@ -12,6 +12,7 @@ UDF_FUNCTIONS: tuple[Function, ...] = (
     *healpix.FUNCTIONS,
     *moc.FUNCTIONS,
     *epoch.FUNCTIONS,
+    *motion.FUNCTIONS,
     *frames.FUNCTIONS,
     *times.FUNCTIONS,
     *text.FUNCTIONS,
@@ -25,6 +26,7 @@ UDF_SQLITE: tuple[SQLiteFunction, ...] = (
     *healpix.SQLITE,
     *moc.SQLITE,
     *epoch.SQLITE,
+    *motion.SQLITE,
     *frames.SQLITE,
     *times.SQLITE,
     *text.SQLITE,
@@ -36,6 +38,7 @@ UDF_SQLITE: tuple[SQLiteFunction, ...] = (
 UDF_POSTGRESQL: tuple[InstalledFunction, ...] = (
     *healpix.POSTGRESQL,
     *epoch.POSTGRESQL,
+    *motion.POSTGRESQL,
     *frames.POSTGRESQL,
     *text.POSTGRESQL,
     *aggregates.POSTGRESQL,

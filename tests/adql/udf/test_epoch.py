@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from astropy import units
 from astropy.coordinates import Distance, SkyCoord
@@ -24,7 +26,16 @@ def test_stars_are_where_astropy_puts_them(ask: Ask) -> None:
         f"SELECT lon, lat, plx, pmra, pmdec, rv, {CALL} AS p FROM sky.grid "
         "WHERE plx > 10 AND pmra IS NOT NULL AND pmdec IS NOT NULL AND rv IS NOT NULL AND ABS(lat) < 89.99"
     )
-    lon, lat, plx, pmra, pmdec, rv, found = zip(*rows, strict=True)
+    lon, lat, plx, pmra, pmdec, rv, found = (np.array(values) for values in zip(*rows, strict=True))
+    moved = propagate(lon, lat, plx, pmra, pmdec, rv)
+    here = SkyCoord(found[:, 0] * units.deg, found[:, 1] * units.deg)
+    apart = here.separation(SkyCoord(moved.ra, moved.dec)).to_value(units.mas)
+    assert len(rows) > 300
+    assert apart.max() < 30  # of motions of up to 150 arcsec
+
+
+def propagate(lon: Any, lat: Any, plx: Any, pmra: Any, pmdec: Any, rv: Any) -> SkyCoord:
+    """From 2016 to 1991.25, by astropy."""
     start = SkyCoord(
         lon * units.deg,
         lat * units.deg,
@@ -36,11 +47,61 @@ def test_stars_are_where_astropy_puts_them(ask: Ask) -> None:
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        moved = start.apply_space_motion(Time(1991.25, format="jyear"))
-    here = SkyCoord([p[0] for p in found] * units.deg, [p[1] for p in found] * units.deg)
-    apart = here.separation(SkyCoord(moved.ra, moved.dec)).to_value(units.mas)
-    assert len(rows) > 300
-    assert apart.max() < 30  # of motions of up to 150 arcsec
+        return start.apply_space_motion(Time(1991.25, format="jyear"))
+
+
+SIX = [
+    (
+        "125, 300, -428.8, 52.51",
+        [
+            7.6040614046279735,
+            11.793270382827929,
+            125.01993165584682,
+            300.09877325973605,
+            -428.934593565712,
+            52.50880381775,
+        ],
+    ),
+    ("125, NULL, NULL, NULL", [7.606083572, 11.79044105, 125, None, None, None]),
+    (
+        "NULL, 300, -428.8, 52.51",
+        [7.604061727024453, 11.79326993174991, None, 300.0030911918108, -428.79783514643, 52.51],
+    ),
+    ("125, 21, NULL, NULL", [None, 11.79044105, 125.0, None, None, None]),
+    ("125, 300, -428.8, NULL", [7.604061727, 11.79326993, 124.99999977306, 300.0030911152833, -428.79783503705, None]),
+]
+
+
+@pytest.mark.parametrize(("parameters", "printed"), SIX)
+def test_the_catalogue_prints_these_six(
+    value: Callable[[str], Any], parameters: str, printed: list[float | None]
+) -> None:
+    found = value(f"ivo_epoch_prop(7.606083572, 11.79044105, {parameters}, 2016.0, 1992.25)")
+    assert [math.isnan(number) for number in found[2:]] == [number is None for number in printed[2:]]
+    for number, expected in zip(found, printed, strict=True):
+        assert expected is None or number == pytest.approx(expected, abs=2e-7)
+
+
+def test_six_parameters_are_those_of_astropy(ask: Ask) -> None:
+    six = "ivo_epoch_prop(lon, lat, plx, pmra, pmdec, rv, 2016.0, 1991.25)"
+    rows = ask(
+        f"SELECT lon, lat, plx, pmra, pmdec, rv, {six} AS s FROM sky.grid "
+        "WHERE plx > 10 AND pmra IS NOT NULL AND pmdec IS NOT NULL AND rv IS NOT NULL AND ABS(lat) < 89"
+    )
+    lon, lat, plx, pmra, pmdec, rv, found = (np.array(values) for values in zip(*rows, strict=True))
+    moved = propagate(lon, lat, plx, pmra, pmdec, rv)
+    assert np.abs(found[:, 2] - moved.distance.to_value(units.mas, units.parallax())).max() < 3e-3
+    assert np.abs(found[:, 3] - moved.pm_ra_cosdec.to_value(units.mas / units.yr)).max() < 5
+    assert np.abs(found[:, 4] - moved.pm_dec.to_value(units.mas / units.yr)).max() < 5
+    assert np.abs(found[:, 5] - moved.radial_velocity.to_value(units.km / units.s)).max() < 0.1
+
+
+def test_six_parameters_of_nothing(value: Callable[[str], Any], ask_hidden: Ask) -> None:
+    with pytest.raises(QueryError, match="NULL where it needs a value"):
+        value("ivo_epoch_prop(NULL, 2, 1, 1, 1, 1, 2000, 2001)")
+    assert value("ivo_epoch_prop(1, 91, 1, 1, 1, 1, 2000, 2001)") is None
+    assert value("ivo_epoch_prop(1, 2, 0, 1, 1, 7, 2000, 2001)")[5] == 7
+    assert len(ask_hidden("SELECT ivo_epoch_prop(ra, decl, plx, 1, 1, 1, 2000, 2001) FROM sky.stars")) == 4
 
 
 def test_motion_there_and_back_is_none(ask: Ask) -> None:
