@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,7 +17,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from catalog.errors import CatalogError
+from catalog.errors import CatalogError, UnavailableError
 from catalog.web import pages, tap
 from catalog.web.admission import Admission
 from catalog.web.housekeeping import keep_house
@@ -24,6 +26,7 @@ from catalog.wiring import Catalog
 
 __all__ = ["create_app"]
 
+_LOG = logging.getLogger(__name__)
 _QUEUE_SECONDS = 20.0
 _PREFLIGHT_SECONDS = 86_400
 
@@ -86,6 +89,11 @@ class _Manners:
 
         try:
             await self._app(scope, receive, with_headers)
+        except asyncio.CancelledError:
+            _LOG.warning("an answer was broken off: the service stops")
+            if not begun:
+                fault: CatalogError = UnavailableError("the service is being stopped; try again in a while")
+                await _line(fault)(scope, receive, with_headers)
         except Exception as error:
             fault = as_fault(error)
             if not begun:

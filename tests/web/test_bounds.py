@@ -165,10 +165,8 @@ def test_a_query_that_takes_longer_than_a_request_may_is_answered(impatient: Any
     assert time.monotonic() - began > 0.5, "the query is too quick for this test"
 
 
-def test_a_client_that_does_not_read_loses_its_place(
-    impatient: Any, connections_to_database: Callable[..., int]
-) -> None:
-    idle = connections_to_database(impatient)
+def test_a_client_that_does_not_read_loses_its_place(impatient: Any, readers: Callable[..., int]) -> None:
+    idle = readers(impatient)
     query = "SELECT a.file_id, b.file_id AS other FROM fyst.files AS a, fyst.files AS b"
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
@@ -179,7 +177,7 @@ def test_a_client_that_does_not_read_loses_its_place(
         while "broken off: the client reads" not in impatient.log.read_text():
             assert time.monotonic() < deadline, impatient.log.read_text()
             time.sleep(0.05)
-        assert connections_to_database(impatient) <= idle
+        assert readers(impatient) <= idle
         rest = read_to_the_end(connection)
     assert not rest.endswith(b"0\r\n\r\n"), "the answer must not look complete"
 
