@@ -18,7 +18,7 @@ _HIDDEN_SCHEMAS = ("ops", "catalog")
 
 
 def grant_reader(connection: sa.Connection, role: str) -> None:
-    """Let a role read the published schemas, now and as views are added, and nothing else of ours.
+    """Let a role read the published schemas and call their functions, now and as views are added, and nothing else.
 
     Args:
         connection: The owner's, in a transaction that writes. On SQLite nothing happens: a file has no roles.
@@ -38,6 +38,7 @@ def grant_reader(connection: sa.Connection, role: str) -> None:
     for schema in _existing(connection, PUBLISHED_SCHEMAS):
         connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA {schema} TO {name}")
         connection.exec_driver_sql(f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {name}")
+        connection.exec_driver_sql(f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {schema} TO {name}")
         connection.exec_driver_sql(f"ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT ON TABLES TO {name}")
     for schema in _existing(connection, _HIDDEN_SCHEMAS):
         connection.exec_driver_sql(f"REVOKE ALL ON SCHEMA {schema} FROM {name}")

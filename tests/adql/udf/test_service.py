@@ -11,6 +11,7 @@ from astropy import units
 from astropy.coordinates import SkyCoord
 from astropy_healpix import HEALPix
 from mocpy import MOC
+from psycopg import sql
 
 from catalog import Catalog
 from catalog.adql.translate import translate
@@ -26,6 +27,10 @@ def catalog(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     else:
         server: Any = request.getfixturevalue("postgres_server")
         url = server.create_database()
+        # as a careful administrator sets it: nobody may call what is made here unless told so
+        server.execute(
+            sql.SQL("ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC"), url.rpartition("/")[2]
+        )
         database = settings.with_database(url).database
         public = database.model_copy(update={"public_url": type(database.url)(server.reader_url(url))})
         settings = settings.model_copy(update={"database": public})
