@@ -56,7 +56,7 @@ PAGES_THAT_RUN = {
 
 SHOWN_URL = "http://127.0.0.1:8080"
 SHOWN_FOLDER = "/home/you/work"
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 
 FENCE = re.compile(r"^```([\w{}]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CALL = re.compile(r'(?:^|^\$ |&& |bin/)catalog ((?:[a-z]|--verbose)(?:"[^"]*"|[^\n|;"])*)', re.MULTILINE)
@@ -157,7 +157,7 @@ class Place:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
         return done.returncode != 0, done.stdout
