@@ -331,6 +331,12 @@ def test_every_command_of_the_readme_exists_and_every_command_is_in_the_readme()
     assert shown == set(commands())
 
 
+def test_every_option_of_the_command_itself_is_named() -> None:
+    page = read(REFERENCE / "command-line.md")
+    options = {name for param in typer.main.get_command(app).params for name in param.opts}
+    assert {name for name in options - {"--show-completion"} if f"`{name}`" not in page} == set()
+
+
 def test_every_output_format_is_named_with_its_names_and_endings() -> None:
     rows = table_rows(read(REFERENCE / "formats.md"))
     for form in FORMATS:
