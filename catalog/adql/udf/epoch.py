@@ -19,7 +19,7 @@ from catalog.db.faults import null_argument
 from catalog.vo.table import Column
 from catalog.vo.types import Datatype
 
-__all__ = ["AU_PER_YEAR", "FUNCTIONS", "MAS", "POSTGRESQL", "SQLITE", "epoch_lat", "epoch_lon", "moved"]
+__all__ = ["AU_PER_YEAR", "FUNCTIONS", "MAS", "POSTGRESQL", "SMALL", "SQLITE", "epoch_lat", "epoch_lon", "moved"]
 
 MAS = math.radians(1.0 / 3_600_000.0)
 """A milliarcsecond in radian."""
@@ -97,6 +97,12 @@ SQLITE = (
 # --- PostgreSQL -----------------------------------------------------------------------------------------------
 
 _NUMBERS = ("ra", "decl", "plx", "pmra", "pmdec", "rv", "e0", "e1")
+SMALL = " ".join(
+    f"IF abs({number}) < 1e-50 THEN {number} := 0.0; END IF;"
+    for number in ("decl", "plx", "pmra", "pmdec", "rv", "e0", "e1")
+)
+"""What is as small as that is nothing; PostgreSQL would raise when a product of such numbers becomes zero."""
+
 _MOVED = f"""
 DECLARE
   near double precision; east double precision; north double precision; up double precision; outward double precision;
@@ -109,6 +115,7 @@ BEGIN
   OR abs(decl) > 90 THEN
     RETURN NULL;
   END IF;
+  {SMALL}
   near := 1.0 + coalesce(rv, 0.0) * coalesce(plx, 0.0) * {MAS!r} / {AU_PER_YEAR!r} * (e1 - e0);
   east := coalesce(pmra, 0.0) * {MAS!r} * (e1 - e0);
   north := coalesce(pmdec, 0.0) * {MAS!r} * (e1 - e0);

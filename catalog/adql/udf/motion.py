@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from catalog.adql.installed import InstalledFunction, SQLiteFunction, called
 from catalog.adql.signatures import NUMBER, Form, Function
-from catalog.adql.udf.epoch import AU_PER_YEAR, MAS, epoch_lat, epoch_lon
+from catalog.adql.udf.epoch import AU_PER_YEAR, MAS, SMALL, epoch_lat, epoch_lon
 from catalog.vo.table import Column
 from catalog.vo.types import Datatype
 
@@ -68,16 +68,18 @@ _PROPAGATED = f"""
 DECLARE
   lon double precision := ivoa.adql_epoch_lon({_POSITION});
   lat double precision := ivoa.adql_epoch_lat({_POSITION});
-  years double precision := e1 - e0;
-  zeta double precision := coalesce(rv, 0.0) * coalesce(plx, 0.0) * {MAS!r} / {AU_PER_YEAR!r};
-  east double precision := coalesce(pmra, 0.0) * {MAS!r};
-  north double precision := coalesce(pmdec, 0.0) * {MAS!r};
+  years double precision; zeta double precision; east double precision; north double precision;
   square double precision; near double precision; factor double precision; cube double precision;
   x double precision; y double precision; z double precision; turn double precision; parallax double precision;
 BEGIN
   IF lon IS NULL THEN
     RETURN NULL;
   END IF;
+  {SMALL}
+  years := e1 - e0;
+  zeta := coalesce(rv, 0.0) * coalesce(plx, 0.0) * {MAS!r} / {AU_PER_YEAR!r};
+  east := coalesce(pmra, 0.0) * {MAS!r};
+  north := coalesce(pmdec, 0.0) * {MAS!r};
   square := east * east + north * north;
   near := 1.0 + zeta * years;
   factor := 1.0 / sqrt(near * near + square * years * years);

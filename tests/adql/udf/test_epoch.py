@@ -134,6 +134,13 @@ def test_what_is_no_motion_is_null(value: Callable[[str], Any], arguments: str) 
     assert value(f"ivo_epoch_prop_pos({arguments})") is None
 
 
+@pytest.mark.parametrize("name", ["ivo_epoch_prop_pos", "ivo_epoch_prop"])
+def test_what_hardly_moves_stays(value: Callable[[str], Any], name: str) -> None:
+    for arguments in ("10, 1e-310, 1e-310, 1e-310, 1e-310, 1e-310, 2000, 2001", "10, 0, 1, 1e-200, 1, 1, 1e-310, 0"):
+        assert value(f"{name}({arguments})")[:2] == pytest.approx([10, 0], abs=1e-15)
+    assert value(f"{name}(10, 20, 1, 1e300, 1, 1, 2000, 2001)") is None
+
+
 def test_a_hidden_row_raises_no_error(ask: Ask, ask_hidden: Ask) -> None:
     query = "SELECT id, ivo_epoch_prop_pos(ra, decl, plx, 100, 100, NULL, 2016, 2026) FROM sky.stars ORDER BY id"
     with pytest.raises(QueryError, match="NULL where it needs a value"):
