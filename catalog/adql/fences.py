@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields, is_dataclass
 
 from catalog.adql import nodes
 from catalog.adql.functions import FUNCTIONS
+from catalog.adql.ranges import can_overflow
 from catalog.vo.table import Column, Table
 
 __all__ = ["Fences", "find_fences"]
@@ -46,6 +47,8 @@ def find_fences(query: nodes.Query) -> Fences:
 def _can_raise(node: object) -> bool:
     if isinstance(node, nodes.Cast):
         return node.target.name not in ("CHAR", "VARCHAR")
+    if isinstance(node, nodes.Arithmetic | nodes.Signed):
+        return can_overflow(node)
     return isinstance(node, nodes.FunctionCall) and FUNCTIONS[node.name].raises
 
 

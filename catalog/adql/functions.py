@@ -39,6 +39,12 @@ def _same_type(arguments: Sequence[Column]) -> Column:
     return replace(arguments[0], utype=None, description=None, ref=None)
 
 
+def _magnitude(arguments: Sequence[Column]) -> Column:
+    """Of an integer a long one: the least integer has no counterpart."""
+    result = _same_type(arguments)
+    return replace(result, datatype=Datatype.LONG) if kind_of(result) is Kind.INTEGER else result
+
+
 def _remainder(arguments: Sequence[Column]) -> Column:
     integers = all(kind_of(argument) is not Kind.FLOAT for argument in arguments)
     return Column("value", Datatype.LONG if integers else Datatype.DOUBLE, unit=arguments[0].unit)
@@ -101,7 +107,7 @@ def _mathematics() -> list[Function]:
     two = (NUMBER, NUMBER)
     simple = mathematical.simple
     return [
-        Function("ABS", one, _same_type, simple("abs"), doubles=False),
+        Function("ABS", one, _magnitude, simple("abs"), doubles=False),
         Function("ACOS", one, _double("rad"), mathematical.inverse("acos")),
         Function("ASIN", one, _double("rad"), mathematical.inverse("asin")),
         Function("ATAN", one, _double("rad"), simple("atan")),

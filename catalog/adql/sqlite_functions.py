@@ -1,7 +1,7 @@
 """What SQLite lacks or does differently from PostgreSQL, for the opener of reading connections to register.
 
 Each function answers as PostgreSQL does for the same argument, NULL for NULL. Text that is no number or time raises
-`ValueError`, which SQLite makes an error of the query.
+`ValueError`, which SQLite makes an error of the query; a number beyond its type the fault that it is.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from catalog.adql.installed import SQLiteFunction
 from catalog.adql.literals import parse_timestamp
 from catalog.adql.sqlite_geometry import SQLITE_GEOMETRY
 from catalog.adql.udf.listing import UDF_SQLITE
+from catalog.db.faults import out_of_range
 
 __all__ = ["SQLITE_FUNCTIONS", "SQLiteFunction"]
 
@@ -51,16 +52,28 @@ def to_integer(value: str | float | None, low: int, high: int) -> int | None:
     """A whole number: numbers lose their fraction, text must hold an integer.
 
     Raises:
-        ValueError: The text is no integer, or the number lies outside the type's range.
+        ValueError: The text is no integer.
+        QueryError: The number lies outside the type's range.
     """
     if value is None:
         return None
     if isinstance(value, str) and not _INTEGER_TEXT.fullmatch(value):
         raise ValueError("not an integer")
-    number = int(value)
-    if not low <= number <= high:
-        raise ValueError("out of range")
-    return number
+    number = float(value)  # digits may be many
+    if not low - 1 <= number <= high + 1 or not low <= int(value) <= high:
+        raise out_of_range()
+    return int(value)
+
+
+def to_whole(value: float | None) -> float | None:
+    """The result of whole-number arithmetic, which SQLite makes a double when it does not fit 64 bits.
+
+    Raises:
+        QueryError: It does not fit.
+    """
+    if isinstance(value, float):
+        raise out_of_range()
+    return value
 
 
 def to_double(value: str | float | None) -> float | None:
@@ -68,14 +81,15 @@ def to_double(value: str | float | None) -> float | None:
 
     Raises:
         ValueError: The text is no number.
+        QueryError: The number is too large, or too near to zero.
     """
-    if value is None:
-        return None
-    if isinstance(value, str) and not _NUMBER_TEXT.fullmatch(value):
+    if not isinstance(value, str):
+        return None if value is None else float(value)
+    if not _NUMBER_TEXT.fullmatch(value):
         raise ValueError("not a number")
     number = float(value)
-    if isinstance(value, str) and not math.isfinite(number):
-        raise ValueError("out of range")
+    if not math.isfinite(number) or (number == 0 and re.search("[1-9]", re.split("[eE]", value)[0])):
+        raise out_of_range()
     return number
 
 
@@ -83,10 +97,16 @@ def to_real(value: str | float | None) -> float | None:
     """The nearest number of four bytes.
 
     Raises:
-        ValueError: The text is no number, or the number is too large.
+        ValueError: The text is no number.
+        QueryError: The number is too large, or too near to zero.
     """
     number = to_double(value)
-    return None if number is None else float(struct.unpack("f", struct.pack("f", number))[0])
+    if number is None or not math.isfinite(number):
+        return number
+    near = float(struct.unpack("f", struct.pack("f", number))[0])  # of the machine's own order: infinite, no error
+    if math.isinf(near) or near == 0 != number:
+        raise out_of_range()
+    return near
 
 
 def to_text(value: str | float | None) -> str | None:
@@ -124,6 +144,7 @@ SQLITE_FUNCTIONS: tuple[SQLiteFunction, ...] = (
     SQLiteFunction("adql_round", 2, round_half_away, True),
     SQLiteFunction("adql_truncate", 2, truncate, True),
     SQLiteFunction("adql_integer", 3, to_integer, True),
+    SQLiteFunction("adql_whole", 1, to_whole, True),
     SQLiteFunction("adql_double", 1, to_double, True),
     SQLiteFunction("adql_real", 1, to_real, True),
     SQLiteFunction("adql_text", 1, to_text, True),

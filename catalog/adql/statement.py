@@ -127,4 +127,6 @@ class Statement:
 
     def ordered(self, value: Sql, kind: Kind) -> Sql:
         """The value for a comparison that depends on order: text goes by code point."""
-        return sa.collate(value, "C") if kind is Kind.TEXT and self.is_postgresql else value
+        if kind is not Kind.TEXT or not self.is_postgresql:
+            return value
+        return sa.collate(sa.sql.elements.Grouping(value), "C")  # COLLATE binds closer than ||

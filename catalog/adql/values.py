@@ -7,20 +7,19 @@ number is an error of the query.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY
 
 from catalog.adql import nodes
 from catalog.adql.functions import FUNCTIONS, Function
 from catalog.adql.geometry import GeometryTranslator
 from catalog.adql.installed import called
 from catalog.adql.kinds import Kind, kind_of
+from catalog.adql.matching import in_list, like
 from catalog.adql.mathematics import Sql, divide, verbatim
 from catalog.adql.nodes import Expression
+from catalog.adql.ranges import can_overflow
 from catalog.adql.signatures import NUMBER
 from catalog.adql.statement import Statement
 from catalog.vo.types import Datatype
@@ -78,7 +77,8 @@ class ValueTranslator:
                     text = text.concat(operand)
                 return text
             case nodes.Signed():
-                return -self._operand(expression.operand, whole=kind_of(expression.type) is Kind.INTEGER)
+                value = -self._operand(expression.operand, whole=kind_of(expression.type) is Kind.INTEGER)
+                return self._in_range(expression, value)
             case nodes.Aggregate():
                 return self._aggregate(expression)
             case nodes.Cast():
@@ -143,7 +143,15 @@ class ValueTranslator:
                 total = total * self._operand(operand, whole=whole)
             else:
                 total = divide(total, self._divisor(operand, whole=whole))
-        return sa.type_coerce(total, sa.BigInteger() if whole else sa.Double())
+        return self._in_range(expression, sa.type_coerce(total, sa.BigInteger() if whole else sa.Double()))
+
+    def _in_range(self, expression: Expression, value: Sql) -> Sql:
+        """Arithmetic that raises when it leaves the range of its type, over rows that the caller may see."""
+        if not can_overflow(expression):
+            return value
+        if kind_of(expression.type) is Kind.INTEGER and not self._statement.is_postgresql:
+            value = sa.func.adql_whole(value, type_=sa.BigInteger)
+        return self._guarded(expression, value)
 
     def _divisor(self, expression: Expression, *, whole: bool) -> Sql:
         """A divisor that is NULL where it is zero."""
@@ -186,8 +194,9 @@ class ValueTranslator:
             return self._geometry.translate(call)
         if function.name in ("ROUND", "TRUNCATE"):
             places = (verbatim(str(int(n.value))) for n in call.arguments[1:] if isinstance(n, nodes.Number))
-            arguments = [self._typed(call.arguments[0]), *places]
-        elif function.name == "MOD":
+            whole = kind_of(call.arguments[0].type) is Kind.INTEGER
+            arguments = [self._operand(call.arguments[0], whole=whole), *places]
+        elif function.name in ("ABS", "MOD"):
             whole = kind_of(call.type) is Kind.INTEGER
             arguments = [self._operand(argument, whole=whole) for argument in call.arguments]
         elif function.doubles:
@@ -226,8 +235,8 @@ class ValueTranslator:
         if kind is Kind.TEXT or kind_of(expression.type) is Kind.INTEGER:
             return self._guarded(operand, self._converted(expression, value, kind))
         if expression.type.datatype is Datatype.FLOAT and not self._statement.is_postgresql:
-            return sa.func.adql_real(value, type_=sa.REAL)
-        return self._statement.cast(value, expression.type)
+            return self._guarded(operand, sa.func.adql_real(value, type_=sa.REAL))
+        return self._guarded(operand, self._statement.cast(value, expression.type))
 
     def _converted(self, expression: nodes.Cast, value: Sql, kind: Kind) -> Sql:
         """A conversion that can fail: from text, or to a narrower integer."""
@@ -350,49 +359,12 @@ class ValueTranslator:
             value, *items = self._alike(test.operand, *test.items)
             return value.not_in(items) if test.negated else value.in_(items)
         value, _ = self._alike(test.operand, test.items[0])
-        if self._statement.is_postgresql:
-            array = sa.cast(self._statement.bind(_array_text(plain)), ARRAY(_element_type(plain)))
-            found = value.op("=", precedence=5, is_comparison=True)(sa.any_(array))
-            return sa.not_(_grouped(found)) if test.negated else found
-        rows = sa.func.json_each(self._statement.bind(json.dumps(plain))).table_valued("value")
-        query = sa.select(rows.c.value)
-        return value.not_in(query) if test.negated else value.in_(query)
+        return in_list(self._statement, value, plain, negated=test.negated)
 
     def _like(self, test: nodes.Like) -> Sql:
-        value, pattern = self._typed(test.operand), test.pattern
-        if self._statement.is_postgresql:
-            if isinstance(pattern, nodes.String):
-                wanted = self._statement.bind(pattern.value.replace("\\", "\\\\"))
-            else:
-                slash = verbatim(r"E'\\'"), verbatim(r"E'\\\\'")
-                wanted = sa.func.replace(self._typed(pattern), *slash)
-            if test.insensitive:
-                value, wanted = (sa.func.lower(sa.collate(text, "C")) for text in (value, wanted))
-            found = value.op("LIKE", precedence=5, is_comparison=True)(wanted)
-        else:
-            wanted = self._glob(pattern, insensitive=test.insensitive)
-            value = sa.func.lower(value) if test.insensitive else value
-            found = value.op("GLOB", precedence=5, is_comparison=True)(wanted)
+        pattern = test.pattern.value if isinstance(test.pattern, nodes.String) else self._typed(test.pattern)
+        found = like(self._statement, self._typed(test.operand), pattern, insensitive=test.insensitive)
         return sa.not_(_grouped(found)) if test.negated else found
-
-    def _glob(self, pattern: Expression, *, insensitive: bool) -> Sql:
-        """A LIKE pattern for SQLite's GLOB, which minds case whatever the connection's settings."""
-        if isinstance(pattern, nodes.String):
-            text = "".join(_GLOB.get(sign, sign) for sign in pattern.value)
-            return self._statement.bind(_lower(text) if insensitive else text)
-        value = self._typed(pattern)
-        for sign, replacement in _GLOB.items():
-            old, new = verbatim(f"'{sign}'"), verbatim(f"'{replacement}'")
-            value = sa.func.replace(value, old, new)
-        return sa.func.lower(value) if insensitive else value
-
-
-_GLOB = {"[": "[[]", "*": "[*]", "?": "[?]", "%": "*", "_": "?"}
-"""In this order, so that what one replacement brings is not replaced again."""
-
-
-def _lower(text: str) -> str:
-    return "".join(sign.lower() if sign.isascii() else sign for sign in text)
 
 
 def replace_sign(number: Expression) -> Expression:
@@ -429,20 +401,3 @@ def _balanced(join: Callable[..., Sql], terms: Sequence[Sql]) -> Sql:
         chunks = [terms[start : start + _GROUP] for start in range(0, len(terms), _GROUP)]
         terms = [_grouped(join(*chunk)) for chunk in chunks]
     return join(*terms)
-
-
-def _element_type(values: Sequence[int | float | str]) -> type[sa.types.TypeEngine[Any]]:
-    if any(isinstance(value, str) for value in values):
-        return sa.Text
-    return sa.Double if any(isinstance(value, float) for value in values) else sa.BigInteger
-
-
-def _array_text(values: Sequence[int | float | str]) -> str:
-    """PostgreSQL's way of writing an array."""
-    words = []
-    for value in values:
-        text = str(value)
-        if isinstance(value, str):
-            text = '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-        words.append(text)
-    return "{" + ",".join(words) + "}"

@@ -18,7 +18,16 @@ from catalog.errors import (
     UnavailableError,
 )
 
-__all__ = ["bad_cast", "closed_early", "null_argument", "postgresql_fault", "sqlite_fault", "timed_out", "unavailable"]
+__all__ = [
+    "bad_cast",
+    "closed_early",
+    "null_argument",
+    "out_of_range",
+    "postgresql_fault",
+    "sqlite_fault",
+    "timed_out",
+    "unavailable",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +40,7 @@ _SQLITE_AWAY = {
     sqlite3.SQLITE_PROTOCOL,
 }
 _SQLITE_LIMIT = {sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_NOMEM}
+_SQLITE_OVERFLOW = "integer overflow"  # of SUM and ABS; it has no code of its own
 _TOO_LARGE = re.compile(r"\btoo (many|large|big|deep|complex)|stack overflow|maximum depth")  # codes say SQLITE_ERROR
 
 # PostgreSQL 15 appendix A. Classes: 08 connection, 53 resources, 57 operator intervention, 58 system,
@@ -46,6 +56,13 @@ _NULL_ARGUMENT = "22004"  # raised by functions of ours
 def bad_cast() -> QueryError:
     """A CAST met a value that it cannot read; which value is not said, it may be one that the caller must not see."""
     return QueryError("a value cannot be converted to the type that CAST asks for", code="bad-cast")
+
+
+def out_of_range() -> QueryError:
+    """A number does not fit its type; which one is not said."""
+    return QueryError(
+        "a number lies outside the range of its type", code="out-of-range", hint="CAST the expression to a wider type."
+    )
 
 
 def null_argument() -> QueryError:
@@ -81,6 +98,8 @@ def sqlite_fault(error: sqlite3.Error, *, timeout_s: float) -> CatalogError:
     primary = code & 0xFF if code is not None else None  # the rest are extended codes
     if primary == sqlite3.SQLITE_INTERRUPT:
         return timed_out(timeout_s)
+    if str(error) == _SQLITE_OVERFLOW:
+        return out_of_range()
     _log.error("SQLite: %s (%s)", error, getattr(error, "sqlite_errorname", "no code"))
     if primary in _SQLITE_AWAY:
         return unavailable()
@@ -101,11 +120,7 @@ def postgresql_fault(error: adbc.Error, *, timeout_s: float) -> CatalogError:
         return null_argument()
     _log.error("PostgreSQL: %s (SQLSTATE %s)", error, state or "none")
     if state == _OUT_OF_RANGE:
-        return QueryError(
-            "a number lies outside the range of its type",
-            code="out-of-range",
-            hint="CAST the expression to a wider type.",
-        )
+        return out_of_range()
     if state.startswith(_POSTGRESQL_AWAY) or (not state and _lost(error)):
         return unavailable()
     if state.startswith(_POSTGRESQL_LIMIT):

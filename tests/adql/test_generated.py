@@ -1,0 +1,177 @@
+"""Queries made at random over the laboratory, within the rules of types: both engines answer alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+T = TypeVar("T")
+
+COLUMNS = {
+    "numbers": {"whole": ["id", "i", "h"], "real": ["r"], "text": ["g"]},
+    "texts": {"whole": ["id"], "real": [], "text": ["t", "g"]},
+    "groups": {"whole": ["i"], "real": [], "text": ["g", "label"]},
+}
+PATTERNS = ["a%", "%b%", "_", "%", "A_c", "[a%", "%\\\\%", "é", ""]
+STRINGS = ["a", "abc", "Z", "", "é", "星", "a%b", "it''s"]
+
+
+class Writer:
+    """Writes a query; each number of a list makes one choice, and after the last the plainest is made.
+
+    Args:
+        choices: The numbers.
+    """
+
+    def __init__(self, choices: list[int]) -> None:
+        self._left = iter(choices)
+        self._names = 0
+        self._tables: list[tuple[str, str]] = []
+
+    def pick(self, options: Sequence[T]) -> T:
+        return options[next(self._left, 0) % len(options)]
+
+    def column(self, kind: str) -> str | None:
+        found = [f"{alias}.{name}" for alias, table in self._tables for name in COLUMNS[table][kind]]
+        return self.pick(found) if found else None
+
+    # --- values ---
+
+    def value(self, kind: str, depth: int = 2) -> str:
+        return {"whole": self.whole, "real": self.real, "text": self.text}[kind](depth)
+
+    def whole(self, depth: int = 2) -> str:
+        form = self.pick(["column", "column", "number", "sum", "product", "quotient", "mod", "abs", "coalesce", "cast"])
+        if depth == 0 or form == "column":
+            return self.column("whole") or "7"
+        one, two = self.whole(depth - 1), self.pick(["2", "-3", "5", "0", "10"])
+        return {
+            "number": self.pick(["0", "1", "-7", "42", "2147483648"]),
+            "sum": f"({one} {self.pick(['+', '-'])} {self.whole(depth - 1)})",
+            "product": f"{one} * {two}",
+            "quotient": f"({one} / {two})",
+            "mod": f"MOD({one}, {two})",
+            "abs": f"ABS({one} + 0)",
+            "coalesce": f"COALESCE({one}, {self.whole(depth - 1)})",
+            "cast": f"CAST({self.pick(['2.7', '-2.7', '0.5'])} AS INTEGER)",
+        }[form]
+
+    def real(self, depth: int = 2) -> str:
+        form = self.pick(["column", "number", "sum", "product", "quotient", "round", "floor", "whole", "sqrt", "cast"])
+        if depth == 0 or form == "column":
+            return self.column("real") or "0.5"
+        one = self.real(depth - 1)
+        return {
+            "number": self.pick(["0.5", "-1.25", "1e2", "0.1", "3."]),
+            "sum": f"({one} {self.pick(['+', '-'])} {self.real(depth - 1)})",
+            "product": f"{one} * {self.pick(['2', '0.25', '-1'])}",
+            "quotient": f"({one} / {self.pick(['4', '0', '0.5', '3'])})",
+            "round": f"{self.pick(['ROUND', 'TRUNCATE'])}({one}, {self.pick(['0', '1', '-1'])})",
+            "floor": f"{self.pick(['FLOOR', 'CEILING', 'ABS'])}({one})",
+            "whole": f"({self.whole(depth - 1)} / 2.0)",
+            "sqrt": f"SQRT({one})",
+            "cast": f"CAST({self.whole(depth - 1)} AS DOUBLE PRECISION)",
+        }[form]
+
+    def text(self, depth: int = 2) -> str:
+        form = self.pick(["column", "column", "string", "join", "case", "coalesce", "cast", "cut"])
+        if depth == 0 or form == "column":
+            return self.column("text") or "'a'"
+        one = self.text(depth - 1)
+        return {
+            "string": f"'{self.pick(STRINGS)}'",
+            "join": f"({one} || {self.text(depth - 1)})",
+            "case": f"{self.pick(['LOWER', 'UPPER'])}({one})",
+            "coalesce": f"COALESCE({one}, '{self.pick(STRINGS)}')",
+            "cast": f"CAST({self.whole(depth - 1)} AS VARCHAR)",
+            "cut": f"CAST({one} AS {self.pick(['VARCHAR(2)', 'CHAR(3)', 'VARCHAR'])})",
+        }[form]
+
+    # --- conditions ---
+
+    def condition(self, depth: int = 2) -> str:
+        form = self.pick(["compare", "compare", "between", "in", "null", "like", "and", "or", "not", "exists", "query"])
+        kind = self.pick(["whole", "real", "text"])
+        one = self.value(kind, 1)
+        negated = self.pick(["", "NOT "])
+        if form in ("and", "or", "not") and depth == 0:
+            form = "compare"
+        if form == "compare":
+            return f"{one} {self.pick(['=', '<>', '<', '>', '<=', '>='])} {self.value(kind, 1)}"
+        if form == "between":
+            return f"{one} {negated}BETWEEN {self.value(kind, 1)} AND {self.value(kind, 1)}"
+        if form == "in":
+            items = [self.pick(["NULL", self.value(kind, 1), self.value(kind, 0)]) for _ in range(self.pick([1, 2, 3]))]
+            return f"{one} {negated}IN ({', '.join(items)})"
+        if form == "null":
+            return f"{one} IS {negated}NULL"
+        if form == "like":
+            return f"{self.text(1)} {negated}{self.pick(['LIKE', 'ILIKE'])} '{self.pick(PATTERNS)}'"
+        if form in ("and", "or"):
+            return f"({self.condition(depth - 1)} {form.upper()} {self.condition(depth - 1)})"
+        if form == "not":
+            return f"NOT ({self.condition(depth - 1)})"
+        outer = list(self._tables)
+        inner = self.table()
+        text = (
+            f"SELECT {self.value(kind, 0)} FROM {inner} WHERE {self.condition(0)}"
+            if depth
+            else f"SELECT 1 FROM {inner}"
+        )
+        self._tables = outer
+        return f"{negated}EXISTS ({text})" if form == "exists" or not depth else f"{one} {negated}IN ({text})"
+
+    # --- queries ---
+
+    def table(self) -> str:
+        self._names += 1
+        alias, name = f"t{self._names}", self.pick(["numbers", "texts", "groups"])
+        self._tables.append((alias, name))
+        return f"lab.{name} AS {alias}"
+
+    def tables(self) -> str:
+        text = self.table()
+        for _ in range(self.pick([0, 0, 1, 1, 2])):
+            kind = self.pick(["JOIN", "LEFT JOIN", "RIGHT JOIN", "INNER JOIN"])
+            left = self.column("whole")
+            right = self.table()
+            alias, name = self._tables[-1]
+            text += f" {kind} {right} ON {left} = {alias}.{COLUMNS[name]['whole'][0]}"
+            text += f" AND {self.condition(0)}" if self.pick([False, False, True]) else ""
+        return text
+
+    def select(self, kinds: Sequence[str]) -> str:
+        self._tables = []
+        tables = self.tables()
+        where = f" WHERE {self.condition()}" if self.pick([True, True, False]) else ""
+        if self.pick([False, False, True]):
+            keys = [self.value(kind) for kind in kinds[:-1]]
+            last = {"whole": f"{self.pick(['MIN', 'MAX', 'COUNT'])}({self.whole(1)})", "real": f"MAX({self.real(1)})"}
+            items = [*keys, last.get(kinds[-1], f"{self.pick(['MIN', 'MAX'])}({self.text(1)})")]
+            having = self.pick(["", " HAVING COUNT(*) > 1", f" HAVING MIN({self.whole(1)}) < 5"])
+            group = f" GROUP BY {', '.join(map(str, range(1, len(kinds))))}" if keys else ""
+            return f"SELECT {', '.join(items)} FROM {tables}{where}{group}{having}"
+        items = [self.value(kind) for kind in kinds]
+        return f"SELECT {self.pick(['', 'DISTINCT '])}{', '.join(items)} FROM {tables}{where}"
+
+    def query(self) -> str:
+        kinds = [self.pick(["whole", "real", "text"]) for _ in range(self.pick([1, 2, 3]))]
+        text = self.select(kinds)
+        for _ in range(self.pick([0, 0, 0, 1, 2])):
+            way = self.pick(["UNION", "UNION ALL", "EXCEPT", "EXCEPT ALL", "INTERSECT", "INTERSECT ALL"])
+            text += f" {way} {self.select(kinds)}"
+        if self.pick([True, False, False]):
+            text = f"SELECT * FROM ({text}) AS q"
+        order = [f"{n}{self.pick(['', ' DESC'])}" for n in range(1, len(kinds) + 1)]
+        return f"{text} ORDER BY {', '.join(order)}"
+
+
+@settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.integers(0, 10_000), min_size=30, max_size=250))
+def test_both_engines_answer_a_generated_query_alike(answers: Any, same: Any, choices: list[int]) -> None:
+    query = Writer(choices).query()
+    sqlite, postgresql = answers(query)
+    assert same(sqlite, postgresql, ordered=True), query
