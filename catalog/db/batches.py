@@ -65,7 +65,8 @@ class Batches(Iterator[pa.RecordBatch]):
         interrupted = False
         while not self._lock.acquire(timeout=_INTERRUPT_EVERY if interrupted else 0):
             interrupted = True
-            self._source.interrupt()
+            if not self._released:
+                self._source.interrupt()
         try:
             self._ready.clear()
             self._release(interrupted=interrupted)

@@ -6,7 +6,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -263,7 +263,8 @@ class SqliteSource:
         self._guard.stop()
         connection = self._connection
         if connection is not None:
-            connection.interrupt()
+            with suppress(sqlite3.ProgrammingError):  # another thread has just closed it
+                connection.interrupt()
 
     def release(self, *, interrupted: bool) -> None:
         cursor, self._cursor = self._cursor, None
