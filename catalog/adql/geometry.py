@@ -134,7 +134,9 @@ class GeometryTranslator:
         """A shape as text, ``CIRCLE lon lat radius``; a region as it is stored."""
         if is_region(expression.type):
             return self._value(expression)
-        word = _WORDS[kind_of(expression.type)]
+        word = _WORDS.get(kind_of(expression.type))
+        if word is None:
+            return sa.cast(sa.null(), sa.Text)
         if isinstance(expression, FunctionCall) and expression.name in _BUILT:
             numbers = _fixed(expression.arguments)
             if numbers is not None:

@@ -12,7 +12,11 @@ __all__ = ["POSTGRESQL_GEOMETRY"]
 _BORDER = "1e-9"
 
 _NUMBERS = r"""
-SELECT string_to_array(regexp_replace(trim(shape), '^[A-Z]+\s+(ICRS\s+)?', ''), ' ')::float8[]
+BEGIN
+    RETURN string_to_array(regexp_replace(trim(shape), '^[A-Z]+\s+(ICRS\s+)?', ''), ' ')::float8[];
+EXCEPTION WHEN data_exception THEN
+    RETURN NULL;
+END
 """
 
 _POLYGON = r"""
@@ -158,6 +162,7 @@ DECLARE
     sine float8;
     weight float8;
 BEGIN
+    IF shape LIKE 'CIRCLE%' AND n[3] IS NULL THEN RETURN NULL; END IF;
     IF shape NOT LIKE 'POLYGON%' THEN
         total := ARRAY[x(ivoa.adql_centre(n)), y(ivoa.adql_centre(n)), z(ivoa.adql_centre(n))];
         RETURN ivoa.adql_lonlat(total);
@@ -229,7 +234,7 @@ END
 """
 
 POSTGRESQL_GEOMETRY: tuple[InstalledFunction, ...] = (
-    InstalledFunction("adql_numbers", "shape text", "float8[]", _NUMBERS, "sql"),
+    InstalledFunction("adql_numbers", "shape text", "float8[]", _NUMBERS),
     InstalledFunction("adql_polygon", "shape text", "spoly", _POLYGON),
     InstalledFunction("adql_centre", "numbers float8[]", "spoint", _CENTRE, "sql"),
     InstalledFunction("adql_antipode", "numbers float8[]", "spoint", _ANTIPODE, "sql"),

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 
+from catalog.adql.sqlite_geometry import SQLITE_GEOMETRY
 from catalog.errors import QueryError
 from catalog.settings import Settings
 from catalog.vo.region import Circle, Polygon, contains, parse_region
@@ -274,6 +275,34 @@ def test_what_is_no_shape_yields_null(catalog: Catalog) -> None:
         "FROM ivoa.obscore WHERE s_ra IS NOT NULL"
     )
     assert rows(catalog, query) == [(None,) * 6]
+
+
+def test_null_and_text_that_is_no_region_have_no_answer(catalog: Catalog) -> None:
+    """A region comes from whoever described the package; what cannot be read must not end the query of another."""
+    odd = "(SELECT TOP 1 s_region AS r FROM ivoa.obscore WHERE s_region IS NULL) AS t"
+    asked = "CONTAINS(NULL, CIRCLE(1, 2, 3)), CONTAINS(POINT(1, 2), NULL), INTERSECTS(NULL, NULL), AREA(NULL), "
+    asked += (
+        "CENTROID(NULL), DISTANCE(POINT(1, NULL), POINT(1, 2)), COORD1(NULL), CONTAINS(POINT(1, 2), t.r), AREA(t.r)"
+    )
+    assert rows(catalog, f"SELECT {asked} FROM {odd}") == [(None,) * 9]
+    for text in ("no shape", "CIRCLE", "CIRCLE ICRS 1 2", "POLYGON ICRS 1 2 x", "POINT 1 2"):
+        for test in ("contains", "intersects"):
+            assert direct(catalog, f"adql_{test}('POINT 1 2', '{text}')") in (None, text == "POINT 1 2")
+        assert direct(catalog, f"adql_area('{text}')") in (None, 0)
+        centre = direct(catalog, f"adql_centroid('{text}')")
+        assert centre is None or text == "POINT 1 2"
+
+
+def direct(catalog: Catalog, call: str) -> Any:
+    """The value of a function that the engine has been given."""
+    name = call.replace("adql_", "ivoa.adql_", 1) if catalog.database.dialect == "postgresql" else call
+    with catalog.database.engine.connect() as connection:
+        if catalog.database.dialect == "sqlite":
+            raw = connection.connection.driver_connection
+            for known in SQLITE_GEOMETRY:
+                raw.create_function(known.name, known.narg, known.callable, deterministic=known.deterministic)
+        found = connection.exec_driver_sql(f"SELECT {name}").scalar()
+    return bool(found) if isinstance(found, int) and "area" not in call else found
 
 
 @pytest.mark.parametrize(
