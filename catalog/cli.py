@@ -256,11 +256,19 @@ def query(
 
 @app.command()
 def explain(adql: Annotated[str, typer.Argument(help="The query.")], db: Db = None) -> None:
-    """Show the SQL that an ADQL query becomes, its values, and the database's plan."""
+    """Show the SQL that an ADQL query becomes, its values, the database's plan, and how much it would bring."""
     with _ready_catalog(db) as catalog, _pointing_out(adql):
         explanation = catalog.tap.explain(adql)
+        estimate = catalog.tap.estimate(adql)
     values = "".join(f"-- {name} = {value!r}\n" for name, value in explanation.values)
-    typer.echo(f"{explanation.sql}\n{values}\n{explanation.plan}")
+    typer.echo(f"{explanation.sql}\n{values}\n{explanation.plan}\n")
+    typer.echo(f"indexes: {', '.join(explanation.indexes) or 'none'}")
+    if estimate.rows is None:
+        typer.echo("rows: not counted within seconds")
+    else:
+        expected = "" if estimate.is_counted else " expected by the planner"
+        size = "" if estimate.bytes is None else f", about {estimate.bytes:,} bytes"
+        typer.echo(f"rows: {estimate.rows:,}{expected}{size}")
 
 
 @app.command()

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from catalog.db.address import DialectName, dialect_of, parse_address, sqlite_path
 from catalog.db.batches import Batches
 from catalog.db.bulk import copy_rows
+from catalog.db.plan import expected_rows
 from catalog.db.postgresql import CONNECT_SECONDS, PostgresqlReader, session_options
 from catalog.db.sqlite import BUSY_SECONDS, SqlFunction, SqliteReader, prepare_writer
 from catalog.db.statement import Query, compile_statement
@@ -144,6 +145,10 @@ class Database:
     def explain(self, statement: sa.Executable) -> str:
         """The engine's plan for a SELECT, as its own text."""
         return self._reader.explain(self._compile(statement), self._timeout_s)
+
+    def expected_rows(self, statement: sa.Executable) -> int | None:
+        """How many rows the engine's planner expects of a SELECT; None from SQLite, which does not say."""
+        return expected_rows(self.explain(statement))
 
     def bulk_insert(
         self, connection: sa.Connection, table: sa.Table, columns: Sequence[str], rows: Iterable[Sequence[object]]

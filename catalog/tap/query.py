@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -13,10 +14,14 @@ from catalog.adql.parser import parse
 from catalog.adql.resolver import ResolvedQuery, resolve
 from catalog.adql.translate import translate
 from catalog.db import Database
+from catalog.db.plan import indexes_used
+from catalog.tap.estimate import Estimate, read_estimate
 from catalog.vo.table import Info, Table, TableStream
 from catalog.vo.tableset import TableSchema
 
 __all__ = ["AccessRule", "Explanation", "QueryService"]
+
+_ESTIMATE_SECONDS = 2.0
 
 AccessRule = Callable[[Caller, Table, sa.FromClause], sa.ColumnElement[bool] | None]
 """Which rows of a protected table a caller may see; `catalog.access.metadata_rule` is one."""
@@ -32,6 +37,11 @@ class Explanation:
 
     plan: str
     """The database's own text."""
+
+    @property
+    def indexes(self) -> tuple[str, ...]:
+        """Names of the indexes that the plan uses."""
+        return indexes_used(self.plan)
 
 
 class QueryService:
@@ -106,6 +116,17 @@ class QueryService:
         named = tuple((f":{name}", value) for name, value in query.named.items())
         return Explanation(query.sql, numbered or named, self._database.explain(statement))
 
+    def estimate(self, adql: str, *, caller: Caller = ANONYMOUS, maxrec: int | None = None) -> Estimate:
+        """How many rows and bytes a query would bring, found out within a few seconds.
+
+        Raises:
+            QueryError: The query is not valid.
+        """
+        limit = self._maxrec_default if maxrec is None else min(maxrec, self._maxrec_hard)
+        resolved = self.resolve(adql)
+        statement = self._translate(resolved, caller, limit)
+        return read_estimate(self._database, statement, resolved.table, seconds=_ESTIMATE_SECONDS)
+
     def result_infos(self, adql: str, *, request: str | None = None) -> tuple[Info, ...]:
         """Where a result comes from, as INFO elements (Data Origin note, response level).
 
@@ -117,7 +138,7 @@ class QueryService:
         asked = () if request is None else (Info("request", request),)
         return (Info("query", adql), Info("request_date", now), *asked, *self._origin)
 
-    def _translate(self, resolved: ResolvedQuery, caller: Caller, limit: int | None) -> sa.Executable:
+    def _translate(self, resolved: ResolvedQuery, caller: Caller, limit: int | None) -> sa.Select[Any]:
         def row_rule(table: Table, rows: sa.FromClause) -> sa.ColumnElement[bool] | None:
             return self._rule(caller, table, rows)
 
