@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 
+from catalog.adql.check import check_lines
 from catalog.adql.diagnostics import render_diagnostic
 from catalog.errors import CatalogError, InternalError, QueryError, UnavailableError, UsageError
 from catalog.formats.encoder import encode
@@ -269,6 +270,13 @@ def explain(adql: Annotated[str, typer.Argument(help="The query.")], db: Db = No
         expected = "" if estimate.is_counted else " expected by the planner"
         size = "" if estimate.bytes is None else f", about {estimate.bytes:,} bytes"
         typer.echo(f"rows: {estimate.rows:,}{expected}{size}")
+
+
+@app.command()
+def check_adql() -> None:
+    """Say of each query on standard input, one JSON string to a line, whether it is ADQL: true or false."""
+    for is_valid in check_lines(sys.stdin):
+        sys.stdout.write("true\n" if is_valid else "false\n")
 
 
 @app.command()
