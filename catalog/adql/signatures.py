@@ -116,7 +116,8 @@ class Function:
         names = [_spell(kinds) for kinds in self.parameters]
         low = len(names) if self.required is None else self.required
         optional = "".join(f"[, {name}]" for name in names[low:]) + (", …" if self.variadic else "")
-        return f"{self.name}({', '.join(names[:low])}{optional})"
+        arguments = ", ".join(names[:low]) + optional
+        return f"{self.name}({arguments if low else arguments.replace('[, ', '[', 1)})"
 
 
 def _spell(kinds: frozenset[Kind]) -> str:

@@ -26,35 +26,6 @@ def _order_of_clauses(place: Place) -> Iterator[Advice]:
     yield Advice(f"write {place.word(-1)} BY", place.insert(place.at, "BY "))
 
 
-def _star(place: Place) -> Iterator[Advice]:
-    comma, star = place.word(), place.word(-1)
-    index = place.at - 1 if (star, comma) == ("*", ",") else place.at
-    first = place.word_at(index - 1) in ("SELECT", "DISTINCT", "ALL", ",") or place.word_at(index - 2) == "TOP"
-    if place.word_at(index) != "*" or not first:
-        return
-    hint = "a * stands alone; among other columns write t.*, with the table's name"
-    name = _only_table(place, index)
-    yield Advice(hint, None if name is None else place.put(index, index, f"{name}.*"))
-
-
-def _only_table(place: Place, index: int) -> str | None:
-    """Name of the one table in the FROM after a piece."""
-    start = next((i for i in range(index, len(place.pieces)) if place.word_at(i) == "FROM"), None)
-    if start is None or place.operand_after(start) is None or place.word_at(start + 1) == "(":
-        return None
-    last = place.operand_after(start) or start
-    after = last + 1 + (place.word_at(last + 1) == "AS")
-    word = place.word_at(after)
-    if word in ("", ")", ";", "WHERE", "GROUP", "HAVING", "ORDER", "OFFSET", "UNION", "EXCEPT", "INTERSECT"):
-        return place.span(start + 1, last)
-    if place.pieces[after].kind in ("word", "name") and place.word_at(after + 1) not in (",", "JOIN"):
-        return place.span(after, after)
-    return None
-
-
-# --- lists and parentheses -----------------------------------------------------------------------------------
-
-
 def _commas(place: Place) -> Iterator[Advice]:
     if place.word(-1) == "," and (place.word() in (*_CLAUSES, ")", ",", ";", "")):
         yield Advice("is there a comma too many?", place.drop(place.at - 1, place.at - 1))
@@ -198,7 +169,6 @@ EARLY_SLIPS: tuple[Rule, ...] = (_bare_times, _named)
 """Those that would be taken for something else."""
 
 SLIPS: tuple[Rule, ...] = (
-    _star,
     _commas,
     _lists,
     _name_in_single_quotes,
