@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
@@ -49,17 +50,23 @@ class Batch:
         """A column as it came."""
         return self._columns[name]
 
-    def cells(self, name: str) -> Sequence[object]:
-        """A column as Python values, None where there is none."""
-        return as_cells(self._columns[name])
+    def cells(self, name: str, *, numbers: bool = False) -> Sequence[object]:
+        """A column as Python values, None where there is none.
+
+        Args:
+            name: Of the column.
+            numbers: It is one of doubles, wherever it comes from.
+        """
+        return as_cells(self.floats(name) if numbers else self._columns[name])
 
     def texts(self, name: str) -> list[str | None]:
         """A column of text."""
         return [None if value is None else str(value) for value in self._columns[name]]
 
     def floats(self, name: str) -> Floats:
-        """A column of numbers as doubles, NaN for None."""
-        return np.asarray(self._columns[name], dtype=np.float64)
+        """A column of numbers as doubles, NaN for None and for what is infinite."""
+        numbers = np.asarray(self._columns[name], dtype=np.float64)
+        return np.where(np.isfinite(numbers), numbers, np.nan)
 
     def times(self, name: str) -> Times:
         """A column of aware UTC datetimes as ``datetime64[us]``, NaT for None."""
@@ -68,9 +75,9 @@ class Batch:
 
 
 def as_cells(values: Values) -> Sequence[object]:
-    """Doubles as Python numbers with None for NaN; other columns as they are."""
+    """Doubles as Python numbers with None for what is not finite; other columns as they are."""
     if isinstance(values, np.ndarray):
-        return [None if value != value else value for value in values.tolist()]
+        return [value if math.isfinite(value) else None for value in values.tolist()]
     return values
 
 

@@ -96,6 +96,8 @@ CHANNEL_WIDTH_KHZ: sa.ColumnElement[float | None] = (
 """The finest channel that the observation set this module to, kHz."""
 
 _FILE = RawDataFile.__table__.alias("file")
+_LONGEST_EXPOSURE_S = 1e12
+_EXPOSURE = sa.case((_FILE.c.exptime_s < _LONGEST_EXPOSURE_S, _FILE.c.exptime_s))  # so that no sum leaves the doubles
 
 
 def file_columns(condition: Condition) -> sa.Subquery:
@@ -108,8 +110,8 @@ def file_columns(condition: Condition) -> sa.Subquery:
             _FILE.c.raw_data_package_id,
             sa.func.min(_FILE.c.start_time).label("first"),
             sa.func.max(_FILE.c.end_time).label("last"),
-            sa.func.sum(_FILE.c.exptime_s).label("exptime_s"),
-            (sa.func.count() - sa.func.count(_FILE.c.exptime_s)).label("without_exptime"),
+            sa.func.sum(_EXPOSURE).label("exptime_s"),
+            (sa.func.count() - sa.func.count(_EXPOSURE)).label("without_exptime"),
         )
         .where(condition(_FILE.c.raw_data_package_id))
         .group_by(_FILE.c.raw_data_package_id)

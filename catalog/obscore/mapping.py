@@ -28,7 +28,7 @@ __all__ = ["DERIVATIONS", "INPUTS", "MAPPING", "STANDARD_FORMATS", "Rule", "mapp
 Expression = sa.ColumnElement[Any]
 Derivation = Callable[[Batch], dict[str, Values]]
 
-_REVISION = 2
+_REVISION = 3
 """Raise when a derivation in Python changes its results: every package is then resolved anew."""
 
 STANDARD_FORMATS = (
@@ -55,10 +55,11 @@ class Rule:
 
 
 def _stated(column: str, *otherwise: Expression | str | int | float) -> Expression:
-    """What the metadata state, else the first of the others that is not NULL."""
+    """What the metadata state, else the first of the others that is not NULL. Empty text says nothing."""
     own: Expression = sa.type_coerce(core.METADATA.c[column], _plain_type(core.METADATA.c[column]))
     rest = [other if isinstance(other, sa.ColumnElement) else sa.literal(other) for other in otherwise]
-    return sa.func.coalesce(own, *rest) if rest else own
+    said = [sa.func.nullif(one, "") if isinstance(one.type, sa.Text) else one for one in (own, *rest)]
+    return sa.func.coalesce(*said) if rest else said[0]
 
 
 def _plain_type(column: sa.ColumnElement[Any]) -> sa.types.TypeEngine[Any]:
@@ -95,10 +96,16 @@ def _tracking_type() -> Expression:
     )
 
 
+def _kilobytes() -> Expression:
+    """Rounded up, without a sum that could leave 64 bits."""
+    size = core.PACKAGE.c.size_bytes
+    return size // 1000 + sa.case((size % 1000 > 0, 1), else_=0)
+
+
 def _pol_xel() -> Expression:
     states = _pol_states()
-    count = sa.func.length(states) - sa.func.length(sa.func.replace(states, "/", "")) - 1
-    return _stated("pol_xel", sa.case((states.is_(None), 0), else_=count))
+    slashes = sa.func.length(states) - sa.func.length(sa.func.replace(states, "/", ""))
+    return _stated("pol_xel", sa.case((slashes > 1, slashes - 1), else_=0))
 
 
 def _pol_states() -> Expression:
@@ -145,7 +152,7 @@ _OBSCORE: tuple[Rule, ...] = (
     Rule(
         "access_estsize",
         "Size of the package in kbyte (1000 byte), rounded up.",
-        (core.PACKAGE.c.size_bytes + 999) // 1000,
+        _kilobytes(),
     ),
     Rule("target_name", "As stated, else the name of the source.", _stated("target_name", core.SOURCE.c.name)),
     Rule(

@@ -14,10 +14,11 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import sqlalchemy as sa
 
 from catalog.db.bulk import copy_rows
-from catalog.obscore.batch import Batch, as_cells
+from catalog.obscore.batch import Batch
 from catalog.obscore.inputs import (
     METADATA,
     OBS_UNIT,
@@ -48,6 +49,7 @@ __all__ = [
     "ResolveSummary",
     "column_names",
     "complete_without_identifier",
+    "core_select",
     "every_package",
     "fresh_rows",
     "is_up_to_date",
@@ -116,8 +118,8 @@ def resolve_batch(connection: sa.Connection, condition: Condition) -> ResolveSum
     changed = {row[0]: row for row in fresh if row[0] not in stored or stored[row[0]][1] != row}
     gone = stored.keys() - {row[0] for row in fresh}
     stale = [stored[package_id][0] for package_id in (*changed, *gone) if package_id in stored]
-    _delete(connection, stale)
     keys = _keys(connection, [stored[package_id][0] if package_id in stored else None for package_id in changed])
+    _delete(connection, stale)
     _insert(connection, keys, list(changed.values()))
     resolved = connection.scalar(sa.select(sa.func.count()).select_from(PACKAGE).where(condition(PACKAGE.c.id)))
     return ResolveSummary(resolved or 0, len(changed), len(gone))
@@ -153,7 +155,22 @@ def column_names() -> tuple[str, ...]:
 
 
 def fresh_rows(connection: sa.Connection, publication: Publication, condition: Condition) -> list[tuple[object, ...]]:
-    """Rows as the core tables say them now, in the order of `column_names`."""
+    """Rows as the core tables say them now, in the order of `column_names`.
+
+    A number that is not finite is not known: whatever one package states, the others are resolved.
+    """
+    rows = connection.execute(core_select(condition), {"publisher_id": publication.publisher_id})
+    batch = Batch(list(rows.keys()), rows.all())
+    with np.errstate(all="ignore"):
+        for derive in DERIVATIONS:
+            batch.add(derive(batch))
+    columns = package_obscore().c
+    cells = [batch.cells(name, numbers=isinstance(columns[name].type, sa.Double)) for name in column_names()]
+    return list(zip(*cells, strict=True))
+
+
+def core_select(condition: Condition) -> sa.Select[Any]:
+    """Everything that is read of the packages meant, by the name under which derivations know it."""
     expressions = {rule.column: rule.expression for rule in MAPPING if rule.expression is not None}
     columns = {
         "raw_data_package_id": PACKAGE.c.id,
@@ -169,17 +186,11 @@ def fresh_rows(connection: sa.Connection, publication: Publication, condition: C
         "files_exptime_s": files.c.exptime_s,
         "files_without_exptime": files.c.without_exptime,
     }
-    query = (
+    return (
         sa.select(*(column.label(name) for name, column in columns.items()))
         .select_from(join_core_tables(files))
         .where(condition(PACKAGE.c.id), is_complete(), PUBLICATION.c.withdrawn_at.is_(None))
     )
-    rows = connection.execute(query, {"publisher_id": publication.publisher_id}).all()
-    batch = Batch(list(columns), rows)
-    for derive in DERIVATIONS:
-        batch.add(derive(batch))
-    cells = [as_cells(batch.values(name)) for name in column_names()]
-    return list(zip(*cells, strict=True))
 
 
 def every_package(connection: sa.Connection, size: int = BATCH_PACKAGES) -> Iterator[Condition]:

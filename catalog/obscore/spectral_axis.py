@@ -11,6 +11,7 @@ from catalog.vo.units import ghz_to_m, m_to_ghz
 __all__ = ["derive_spectral_axis"]
 
 _KHZ_PER_GHZ = 1e6
+_LARGEST = 2.0**63  # what a column of 64 bits does not hold
 
 
 def derive_spectral_axis(batch: Batch) -> dict[str, Values]:
@@ -53,4 +54,4 @@ def _band_ghz(batch: Batch) -> tuple[Floats, Floats, np.ndarray[tuple[int, ...],
 
 
 def _whole(numbers: Floats) -> list[object]:
-    return [None if number != number else int(number) for number in numbers.tolist()]
+    return [int(number) if abs(number) < _LARGEST else None for number in numbers.tolist()]

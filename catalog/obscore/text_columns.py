@@ -43,7 +43,7 @@ def _titles(batch: Batch) -> list[object]:
         batch.values("sequence"),
         strict=True,
     )
-    return [stated if stated is not None else _title(*facts) for stated, *facts in rows]
+    return [stated or _title(*facts) for stated, *facts in rows]
 
 
 def _title(

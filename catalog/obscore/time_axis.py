@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, datetime
 
 import numpy as np
 
@@ -73,7 +73,6 @@ def add_months(times: Times, months: Floats) -> Times:
 
 
 def _datetimes(times: Times) -> list[object]:
-    """Aware UTC datetimes, None for NaT."""
-    return [
-        None if moment is None else moment.replace(tzinfo=UTC) for moment in times.astype("datetime64[us]").tolist()
-    ]
+    """Aware UTC datetimes, None for NaT and for what a datetime cannot say."""
+    moments = times.astype("datetime64[us]").tolist()
+    return [moment.replace(tzinfo=UTC) if isinstance(moment, datetime) else None for moment in moments]

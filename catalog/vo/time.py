@@ -36,6 +36,7 @@ _Ints = npt.NDArray[np.int64]
 
 _DAY = 86_400_000_000  # microseconds
 _MJD_OF_UNIX_EPOCH = 40587
+_FIRST_MJD, _END_MJD = -678_575, 2_973_484  # the years 1 to 9999
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _1972 = 63_072_000_000_000  # first instant of UTC with whole leap seconds, in microseconds of UTC since 1970
 
@@ -75,12 +76,12 @@ def to_mjd(times: _Times | Sequence[datetime | None]) -> _Floats:
 
 
 def mjd_to_datetime64(mjd: npt.ArrayLike) -> _Times:
-    """MJD (UTC) as ``datetime64[us]``, rounded to the microsecond; NaT for NaN and infinities.
+    """MJD (UTC) as ``datetime64[us]``, rounded to the microsecond; NaT for NaN and outside of the years 1 to 9999.
 
     The inverse of `to_mjd` to the microsecond until 2038 (MJD 65536), to 2 microseconds after.
     """
     values = np.asarray(mjd, dtype=np.float64)
-    finite = np.isfinite(values)
+    finite = (values >= _FIRST_MJD) & (values < _END_MJD)
     values = np.where(finite, values, 0.0)
     days = np.floor(values)
     moments = (days.astype(np.int64) - _MJD_OF_UNIX_EPOCH) * _DAY

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from catalog.adql.sqlite_functions import SQLITE_FUNCTIONS
-from catalog.db import Database
+from catalog.db import Database, SqlFunction
 from catalog.obscore.derived import PublishedObjects
 from catalog.obscore.freshness import keep_resolved
 from catalog.opsdb.enums import ChecksumAlgorithm, LocationType, ModuleKind, ScanMode, Verification
@@ -33,6 +33,7 @@ from catalog.opsdb.models import (
     ObservingProgram,
     ObsMode,
     ObsUnit,
+    OpsBase,
     RawDataFile,
     RawDataPackage,
     RawDataPackageMetadata,
@@ -218,7 +219,17 @@ def furnish(session: Session) -> World:
     ]
     for thing in world.things.values():
         session.add_all(thing if isinstance(thing, list) else [thing])
+    number_apart(session)
     return world
+
+
+def number_apart(session: Session) -> None:
+    """Give no two rows of different tables the same key, so that none can stand for the other."""
+    tables = [table.name for table in OpsBase.metadata.sorted_tables]
+    numbers = count(1)
+    for thing in session.new:
+        table = sa.inspect(type(thing)).base_mapper.local_table
+        thing.id = 1000 * (1 + tables.index(table.name)) + next(numbers)
 
 
 def module(
@@ -260,7 +271,9 @@ def catalog(engine_name: str, request: pytest.FixtureRequest, tmp_path: Path) ->
     if engine_name == "sqlite":
         path = tmp_path / "catalog.db"
         shutil.copy(request.getfixturevalue("sqlite_template"), path)
-        with Database(f"sqlite:///{path}", functions=SQLITE_FUNCTIONS) as database:
+        with Database(
+            f"sqlite:///{path}", functions=[SqlFunction(*function) for function in SQLITE_FUNCTIONS]
+        ) as database:
             yield database
         return
     server = request.getfixturevalue("postgres_server")
@@ -275,6 +288,12 @@ def session(catalog: Database) -> Iterator[Session]:
     """A session that resolves what it changes."""
     with keep_resolved(catalog.session()) as session:
         yield session
+
+
+@pytest.fixture(scope="session")
+def furnish_observatory() -> Callable[[Session], World]:
+    """Adds the observatory to a session."""
+    return furnish
 
 
 @pytest.fixture
