@@ -8,12 +8,13 @@ from difflib import get_close_matches
 from catalog.adql.nodes import Span
 from catalog.errors import QueryError
 
-__all__ = ["explain_token", "fault_at", "nearest", "offset_of", "render_diagnostic", "suggest"]
+__all__ = ["explain_token", "fault_at", "nearest", "offset_of", "render_diagnostic", "suggest", "too_nested"]
 
 _WIDTH = 100
 """Longest piece of a query line that is shown."""
 
 _LONGEST_PROPOSAL = 4_000
+_LONGEST_MESSAGE = 400
 
 
 def fault_at(
@@ -46,7 +47,13 @@ def fault_at(
     if replacement is not None and len(text) <= _LONGEST_PROPOSAL:
         proposal = text[:start] + replacement + text[span.end :]
     length = max(stop - start, 1)
+    message = _shorten(message, _LONGEST_MESSAGE)  # names can be as long as the query
     return QueryError(message, code=code, line=line, column=column, length=length, hint=hint, proposal=proposal)
+
+
+def too_nested() -> QueryError:
+    """The fault for a query that nests deeper than can be followed."""
+    return QueryError("this query nests too deeply", code="too-complex", hint="ask for parts of it one by one")
 
 
 def offset_of(text: str, fault: QueryError) -> int:
@@ -179,8 +186,8 @@ def explain_token(text: str, word: str, span: Span, kind: str, expected: Collect
     return fault_at(text, span, f"{found}; expected {_alternatives(set(expected))}")
 
 
-def _shorten(word: str) -> str:
-    return word if len(word) <= 40 else word[:37] + "…"
+def _shorten(text: str, longest: int = 40) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def _alternatives(expected: set[str]) -> str:

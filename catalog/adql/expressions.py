@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from catalog.adql import nodes
@@ -26,8 +26,12 @@ __all__ = ["ExpressionResolver"]
 MAX_TERMS = 200
 """Terms of one sum, product or concatenation; the engines nest them."""
 
-MAX_WEIGHT = 20_000
-"""Size of the SQL of one expression, in operations; some functions repeat their arguments."""
+MAX_WEIGHT = 30_000
+"""Size of the SQL of all expressions of a query, in operations; some functions repeat their arguments."""
+
+_GEOMETRY = 30
+_PATTERN = 10
+"""Operations that a geometry function, and LIKE with a pattern that is not written out, amount to."""
 
 _CAST_TYPES = {
     "SMALLINT": Datatype.SHORT,
@@ -49,6 +53,7 @@ class ExpressionResolver:
     def __init__(self, text: str, subquery: Callable[[nodes.QueryExpression, Scope], nodes.QueryExpression]) -> None:
         self._text = text
         self._subquery = subquery
+        self._weight = 0
 
     def value(self, expression: Expression, scope: Scope, *, aggregates: bool = False) -> Expression:
         """A value with types; aggregates only where the clause allows them.
@@ -57,9 +62,15 @@ class ExpressionResolver:
             QueryError: A name is unknown, a kind is wrong, a function is missing or takes other arguments.
         """
         resolved = self._value(expression, scope, aggregates=aggregates)
-        if _weight(resolved) > MAX_WEIGHT:
-            raise self.fault(expression, "this expression is too large", code="too-complex")
+        self._spend(_weight(resolved), expression)
         return resolved
+
+    def _spend(self, weight: int, node: Expression | nodes.Condition) -> None:
+        self._weight += weight
+        if self._weight > MAX_WEIGHT:
+            hint = "many values are quicker in IN (…), many positions in a table that is joined"
+            message = "the expressions of this query are too large"
+            raise self.fault(node, message, code="too-complex", hint=hint)
 
     def fault(
         self,
@@ -275,12 +286,12 @@ class ExpressionResolver:
                 return replace(test, operand=operand, low=low, high=high)
             case nodes.InList():
                 operand = value(test.operand)
-                items = tuple(self._comparable(operand, self._item(item, value))[1] for item in test.items)
-                return replace(test, operand=operand, items=items)
+                return replace(test, operand=operand, items=tuple(self._items(operand, test.items, value)))
             case nodes.InQuery():
                 return self._in_query(replace(test, operand=value(test.operand)), scope)
             case nodes.Like():
                 word = "ILIKE" if test.insensitive else "LIKE"
+                self._spend(0 if isinstance(test.pattern, nodes.String) else _PATTERN, test)
                 operand = self._text_of(value(test.operand), word)
                 return replace(test, operand=operand, pattern=self._text_of(value(test.pattern), word))
             case nodes.IsNull():
@@ -288,10 +299,20 @@ class ExpressionResolver:
             case nodes.Exists():
                 return replace(test, query=self._subquery(test.query, scope))
 
-    def _item(self, item: Expression, value: Callable[[Expression], Expression]) -> Expression:
-        if isinstance(item, nodes.Number | nodes.String):  # thousands of them: the straight road
-            return replace(item, meta=literal(item.value))
-        return value(item)
+    def _items(
+        self, operand: Expression, items: Sequence[Expression], value: Callable[[Expression], Expression]
+    ) -> Iterator[Expression]:
+        """The values of IN; there may be thousands of literals, for which this is the straight road."""
+        kind = kind_of(operand.type)
+        for item in items:
+            if isinstance(item, nodes.Number):
+                typed: Expression = nodes.Number(item.value, span=item.span, meta=literal(item.value))
+                yield typed if kind.is_number else self._comparable(operand, typed)[1]
+            elif isinstance(item, nodes.String):
+                typed = nodes.String(item.value, span=item.span, meta=literal(item.value))
+                yield typed if kind is Kind.TEXT else self._comparable(operand, typed)[1]
+            else:
+                yield self._comparable(operand, value(item))[1]
 
     def _in_query(self, test: nodes.InQuery, scope: Scope) -> nodes.Condition:
         query = self._subquery(test.query, scope)
@@ -338,10 +359,11 @@ def _compare(left: Kind, right: Kind) -> bool:
 
 def _weight(expression: Expression) -> int:
     inside = sum(map(_weight, nodes.children(expression)))
-    copies = 1
-    if isinstance(expression, nodes.FunctionCall):
-        copies = FUNCTIONS[expression.name].copies
-    return 1 + copies * inside
+    if not isinstance(expression, nodes.FunctionCall):
+        return 1 + inside
+    function = FUNCTIONS[expression.name]
+    own = _GEOMETRY if function.feature == "adqlgeo" else 1
+    return own + function.copies * inside
 
 
 def _cast_meta(target: CastTarget, old: Column, kind: Kind) -> Column:

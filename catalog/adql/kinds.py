@@ -82,14 +82,20 @@ def is_region(column: Column) -> bool:
 
 
 def literal(value: int | float | str | None) -> Column:
-    """Description of a literal, or of NULL; the name is a stand-in."""
+    """Description of a literal, or of NULL; the name is a stand-in. All literals of a type share it."""
     if value is None:
         return untyped("null_value")
     if isinstance(value, str):
-        return Column(_LITERAL, Datatype.CHAR if value.isascii() else Datatype.UNICODE_CHAR, "*")
+        return _LITERALS[Datatype.CHAR if value.isascii() else Datatype.UNICODE_CHAR]
     if isinstance(value, float):
-        return Column(_LITERAL, Datatype.DOUBLE)
-    return Column(_LITERAL, Datatype.INT if -(1 << 31) <= value < 1 << 31 else Datatype.LONG)
+        return _LITERALS[Datatype.DOUBLE]
+    return _LITERALS[Datatype.INT if -(1 << 31) <= value < 1 << 31 else Datatype.LONG]
+
+
+_LITERALS = {
+    datatype: Column(_LITERAL, datatype, "*" if datatype.is_text else None)
+    for datatype in (Datatype.CHAR, Datatype.UNICODE_CHAR, Datatype.DOUBLE, Datatype.INT, Datatype.LONG)
+}
 
 
 def untyped(name: str) -> Column:

@@ -58,10 +58,21 @@ def _lower(text: str) -> str:
     return "".join(sign.lower() if sign.isascii() else sign for sign in text)
 
 
-def in_list(statement: Statement, value: Sql, items: Sequence[int | float | str], *, negated: bool) -> Sql:
-    """Whether a value is one of many literals, which go to the database as one parameter."""
+def in_list(
+    statement: Statement, value: Sql, items: Sequence[int | float | str], *, negated: bool, timestamps: bool = False
+) -> Sql:
+    """Whether a value is one of many literals, which go to the database as one parameter.
+
+    Args:
+        statement: The engine and the bound values.
+        value: The value.
+        items: Numbers, or texts.
+        negated: NOT IN.
+        timestamps: The texts are times in the form that the databases keep.
+    """
     if statement.is_postgresql:
-        array = sa.cast(statement.bind(_array_text(items)), ARRAY(_element_type(items)))
+        kind = sa.TIMESTAMP if timestamps else _element_type(items)
+        array = sa.cast(statement.bind(_array_text(items)), ARRAY(kind))
         found: Sql = value.op("=", precedence=5, is_comparison=True)(sa.any_(array))
         return sa.not_(sa.sql.elements.Grouping(found)) if negated else found
     rows = sa.func.json_each(statement.bind(json.dumps(items))).table_valued("value")

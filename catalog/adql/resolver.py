@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 
 from catalog.adql import nodes
-from catalog.adql.diagnostics import fault_at
+from catalog.adql.diagnostics import fault_at, too_nested
 from catalog.adql.expressions import ExpressionResolver
 from catalog.adql.kinds import common, kind_of, settle
 from catalog.adql.nodes import Expression, Name, QueryBody, SelectItem
@@ -26,8 +26,11 @@ __all__ = ["ResolvedQuery", "resolve"]
 MAX_QUERIES = 12
 """Queries inside queries, at any one place."""
 
-MAX_OPERANDS = 200
-"""Queries that one set operation combines."""
+MAX_OPERANDS = 100
+"""Queries that set operations combine; SQLite takes no more."""
+
+MAX_KEYS = 200
+"""Keys of one GROUP BY or ORDER BY."""
 
 MAX_COLUMNS = 1000
 """Columns of a result; SQLite and PostgreSQL both stop short of 2000."""
@@ -62,6 +65,8 @@ def resolve(query: nodes.Query, tables: Mapping[str, Table]) -> ResolvedQuery:
     """
     try:
         return _QueryResolver(query.text, PublishedTables(tables)).resolve(query)
+    except RecursionError:
+        raise too_nested() from None
     except QueryError as fault:
         if fault.proposal is not None and not _is_valid(fault.proposal, tables):
             fault.proposal = None
@@ -71,7 +76,7 @@ def resolve(query: nodes.Query, tables: Mapping[str, Table]) -> ResolvedQuery:
 def _is_valid(text: str, tables: Mapping[str, Table]) -> bool:
     try:
         _QueryResolver(text, PublishedTables(tables)).resolve(parse(text))
-    except QueryError:
+    except (QueryError, RecursionError):
         return False
     return True
 
@@ -107,6 +112,7 @@ class _QueryResolver:
 
     def _query(self, query: nodes.QueryExpression, outer: Scope | None) -> nodes.QueryExpression:
         """A query as a table: its columns have settled types."""
+        self._require_few(query.order_by, "ORDER BY", query.span)
         self._depth += 1
         if self._depth > MAX_QUERIES:
             message = f"more than {MAX_QUERIES} queries inside one another"
@@ -139,7 +145,7 @@ class _QueryResolver:
         return replace(query, body=body, order_by=terms, source=source)
 
     def _set_operation(self, operation: nodes.SetOperation, outer: Scope | None) -> nodes.SetOperation:
-        if len(operation.operands) > MAX_OPERANDS:
+        if _count_operands(operation) > MAX_OPERANDS:
             message = f"{operation.operator} of more than {MAX_OPERANDS} queries"
             raise fault_at(self._text, operation.span, message, code="too-complex")
         operands = tuple(self._body(operand, outer) for operand in operation.operands)
@@ -169,6 +175,7 @@ class _QueryResolver:
         condition = self._expressions.condition
         where = None if select.where is None else condition(select.where, scope)
         items = self._items(select, scope)
+        self._require_few(select.group_by, "GROUP BY", select.span)
         group_by = tuple(self._group_term(term, items, scope) for term in select.group_by)
         having = None if select.having is None else condition(select.having, scope, aggregates=True)
         resolved = replace(select, tables=tables, where=where, group_by=group_by, having=having)
@@ -220,6 +227,10 @@ class _QueryResolver:
         if not kind_of(expression.type).is_ordered:
             raise self._expressions.fault(term, f"{kind_of(expression.type).value} does not group")
         return expression
+
+    def _require_few(self, keys: Sequence[object], clause: str, span: nodes.Span) -> None:
+        if len(keys) > MAX_KEYS:
+            raise fault_at(self._text, span, f"{clause} of more than {MAX_KEYS} keys", code="too-complex")
 
     def _position(self, number: nodes.Number, columns: int, clause: str) -> int:
         if not isinstance(number.value, int) or not 1 <= number.value <= columns:
@@ -278,6 +289,18 @@ class _QueryResolver:
         if not kind.is_ordered and (kind.is_geometry or term.position is None):
             raise self._expressions.fault(term.expression, f"{kind.value} does not sort", code="order")
         return term
+
+
+def _count_operands(operation: nodes.SetOperation) -> int:
+    """Queries that a run of set operations combines, without recursion."""
+    found, waiting = 0, [operation]
+    while waiting:
+        for operand in waiting.pop().operands:
+            if isinstance(operand, nodes.SetOperation):
+                waiting.append(operand)
+            else:
+                found += 1
+    return found
 
 
 def _offers(scope: Scope, name: Name) -> bool:

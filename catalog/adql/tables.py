@@ -20,6 +20,9 @@ __all__ = ["PublishedTables", "TableResolver"]
 MAX_TABLES = 50
 """Tables in one FROM; SQLite joins at most 64."""
 
+MAX_REFERENCES = 150
+"""Tables in the whole query, each counted as often as it is named."""
+
 
 class PublishedTables:
     """The tables that queries may name, and those that this query did.
@@ -91,6 +94,7 @@ class TableResolver:
         self._expressions = expressions
         self._subquery = subquery
         self._number = number
+        self._references = 0
         self.ctes: list[tuple[Name, tuple[Column, ...]]] = []
         """Named subqueries known so far, with their columns."""
 
@@ -100,9 +104,9 @@ class TableResolver:
         Raises:
             QueryError: A table is unknown or not unique, two go by one name, a join's columns do not match.
         """
-        offer = self._offer(item, outer)
-        if len(offer.relations) > MAX_TABLES:
+        if _count(item) > MAX_TABLES:
             raise fault_at(self._text, item.span, f"more than {MAX_TABLES} tables in one FROM", code="too-complex")
+        offer = self._offer(item, outer)
         return offer.item, Scope(self._text, offer.relations, offer.columns, outer)
 
     def _offer(self, item: nodes.FromItem, outer: Scope | None) -> _Offer:
@@ -116,6 +120,10 @@ class TableResolver:
         return self._join(item, outer)
 
     def _table(self, item: nodes.TableRef) -> _Offer:
+        self._references += 1
+        if self._references > MAX_REFERENCES:
+            message = f"the query names tables more than {MAX_REFERENCES} times"
+            raise fault_at(self._text, item.span, message, code="too-complex")
         source = self._number()
         names = item.name if item.alias is None else (item.alias,)
         if len(item.name) == 1:
@@ -214,6 +222,18 @@ class TableResolver:
             raise fault_at(self._text, name.span, message, code="ambiguous-column")
         scope = Scope(self._text, side.relations, side.columns)
         raise scope.unknown_column(name, f" in {labels}", [column.name for column in side.columns])
+
+
+def _count(item: nodes.FromItem) -> int:
+    """Tables and subqueries in a FROM, without recursion."""
+    found, waiting = 0, [item]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, nodes.Join):
+            waiting += [part.left, part.right]
+        else:
+            found += 1
+    return found
 
 
 def _merged(kind: str, left: Expression, right: Expression, meta: Column) -> Expression:

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql.selectable import SelectBase
 
 from catalog.adql import nodes
+from catalog.adql.diagnostics import too_nested
 from catalog.adql.fences import Fences, find_fences
 from catalog.adql.kinds import Kind, kind_of
 from catalog.adql.mathematics import Dialect, Sql, verbatim
@@ -55,8 +56,14 @@ def translate(
         dialect: The engine that will run it. SQLite needs `SQLITE_FUNCTIONS` registered.
         rule: Gives the condition under which a row of a protected table may be seen.
         limit: At most this many rows, besides what TOP says: MAXREC + 1, to know whether more were there.
+
+    Raises:
+        QueryError: The query nests deeper than can be followed.
     """
-    return _QueryTranslator(Statement(dialect, rule), find_fences(resolved.query)).translate(resolved, limit)
+    try:
+        return _QueryTranslator(Statement(dialect, rule), find_fences(resolved.query)).translate(resolved, limit)
+    except RecursionError:
+        raise too_nested() from None
 
 
 class _QueryTranslator:
@@ -193,6 +200,8 @@ class _QueryTranslator:
                 value, kind = self._values.value(term.expression), kind_of(term.expression.type)
             else:
                 value, kind = values[term.position], kind_of(query.columns[term.position])
+            if kind is Kind.NULL:  # all alike; PostgreSQL does not sort by a constant
+                continue
             key = self._statement.ordered(value, kind)
             ordered = sa.desc(key) if term.descending else sa.asc(key)
             if not self._statement.is_postgresql:

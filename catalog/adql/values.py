@@ -72,10 +72,7 @@ class ValueTranslator:
             case nodes.Arithmetic():
                 return self._arithmetic(expression)
             case nodes.Concatenation():
-                text, *rest = (self._typed(operand) for operand in expression.operands)
-                for operand in rest:
-                    text = text.concat(operand)
-                return text
+                return _balanced(_concatenated, [self._typed(operand) for operand in expression.operands])
             case nodes.Signed():
                 value = -self._operand(expression.operand, whole=kind_of(expression.type) is Kind.INTEGER)
                 return self._in_range(expression, value)
@@ -354,12 +351,13 @@ class ValueTranslator:
         return value.not_in(query) if test.negated else value.in_(query)
 
     def _in_list(self, test: nodes.InList) -> Sql:
-        plain = [item.value for item in test.items if isinstance(item, nodes.Number | nodes.String)]
+        plain = [literal.value for literal in map(_literal_of, test.items) if literal is not None]
         if len(plain) < len(test.items) or len(plain) <= _SHORT_LIST:
             value, *items = self._alike(test.operand, *test.items)
             return value.not_in(items) if test.negated else value.in_(items)
         value, _ = self._alike(test.operand, test.items[0])
-        return in_list(self._statement, value, plain, negated=test.negated)
+        stamps = kind_of(test.operand.type) is Kind.TIMESTAMP
+        return in_list(self._statement, value, plain, negated=test.negated, timestamps=stamps)
 
     def _like(self, test: nodes.Like) -> Sql:
         pattern = test.pattern.value if isinstance(test.pattern, nodes.String) else self._typed(test.pattern)
@@ -373,8 +371,22 @@ def replace_sign(number: Expression) -> Expression:
     return nodes.Number(-number.value, span=number.span, meta=number.meta)
 
 
+def _literal_of(item: Expression) -> nodes.Number | nodes.String | None:
+    """The literal that a value of IN is; the resolver makes times of text."""
+    if isinstance(item, nodes.Cast) and item.target.name == "TIMESTAMP":
+        item = item.operand
+    return item if isinstance(item, nodes.Number | nodes.String) else None
+
+
 def _is_call(expression: Expression, *names: str) -> bool:
     return isinstance(expression, nodes.FunctionCall) and expression.name in names
+
+
+def _concatenated(*texts: Sql) -> Sql:
+    text, *rest = map(_grouped, texts)  # or SQLAlchemy copies what stands in parentheses, again and again
+    for following in rest:
+        text = text.concat(following)
+    return text
 
 
 def _is_test(expression: Expression) -> bool:

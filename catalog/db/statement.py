@@ -12,7 +12,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from catalog.db.address import DialectName
-from catalog.errors import InternalError
+from catalog.errors import InternalError, ResourceLimitError
 
 __all__ = ["Query", "compile_statement"]
 
@@ -48,11 +48,15 @@ def compile_statement(
         schemas: Logical schema to schema in the database.
 
     Raises:
+        ResourceLimitError: The statement nests deeper than can be followed.
         InternalError: The statement has a bind parameter without a value, or is no compilable statement.
     """
     assert isinstance(statement, sa.ClauseElement)  # noqa: S101  (every executable of SQLAlchemy is one)
     known = _DIALECTS[dialect]
-    compiled = statement.compile(dialect=known, schema_translate_map=schemas, render_schema_translate=True)
+    try:
+        compiled = statement.compile(dialect=known, schema_translate_map=schemas, render_schema_translate=True)
+    except RecursionError:
+        raise ResourceLimitError("the query nests too deeply") from None
     if not isinstance(compiled, SQLCompiler):
         raise InternalError("the statement is not one that returns rows")
     state = compiled.construct_expanded_state()

@@ -75,6 +75,13 @@ def unresolved() -> list[Phrase]:
 
 
 @pytest.fixture(scope="session")
+def asked() -> list[str]:
+    """Questions to the synthetic observatory."""
+    lines = (CORPUS / "answers.adql").read_text(encoding="utf-8").splitlines()
+    return [line.removeprefix("empty | ") for line in lines if line and not line.startswith("#")]
+
+
+@pytest.fixture(scope="session")
 def tables() -> dict[str, Table]:
     """The published tables, by name."""
     return {table.name: table for schema in load_tableset() for table in schema.tables}

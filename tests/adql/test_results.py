@@ -220,6 +220,7 @@ ORDERED: list[tuple[str, Callable[[Any], Rows]]] = [
         for m in sorted(lab.times, key=lambda m: (m.moment is not None, -(m.moment.timestamp() if m.moment else 0), m.id))]),
     ("SELECT g, COUNT(*) AS n FROM lab.numbers GROUP BY g ORDER BY n DESC, g", lambda lab: [("a", 5), ("c", 5), ("b", 4), (None, 2)]),
     ("SELECT g FROM lab.numbers GROUP BY g ORDER BY COUNT(*), MAX(id)", lambda lab: [(None,), ("b",), ("c",), ("a",)]),
+    ("SELECT NULL AS x, 'a' AS y, g FROM lab.groups ORDER BY x, y, g DESC", lambda lab: [(None, "a", g) for g in (None, *"dcba")]),
     ("SELECT TOP 3 id FROM lab.numbers ORDER BY id", lambda lab: [(1,), (2,), (3,)]),
     ("SELECT TOP 3 id FROM lab.numbers ORDER BY id OFFSET 14", lambda lab: [(15,), (16,)]),
     ("SELECT id FROM lab.numbers ORDER BY id OFFSET 13", lambda lab: [(14,), (15,), (16,)]),
