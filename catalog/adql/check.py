@@ -5,23 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
-from catalog.adql.parser import parse
-from catalog.errors import QueryError
+from catalog.adql.parser import is_adql
 
-__all__ = ["check_lines", "is_adql"]
-
-
-def is_adql(text: str) -> bool:
-    """Whether a text is a query by the grammar; whether its tables and columns exist is not asked."""
-    try:
-        parse(text)
-    except QueryError:
-        return False
-    return True
+__all__ = ["check_lines"]
 
 
 def check_lines(lines: Iterable[str]) -> Iterator[bool]:
-    """Whether each line is a JSON string that holds a query; a line that is no JSON string is not."""
+    """Whether each line is a JSON string that holds a query; a line that is no JSON string is not.
+
+    Args:
+        lines: As they come; an answer is given before the next line is asked for.
+    """
     for line in lines:
         try:
             query = json.loads(line)

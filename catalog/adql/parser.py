@@ -18,7 +18,7 @@ from catalog.adql.diagnostics import explain_token, fault_at, offset_of
 from catalog.adql.lexer import tokenize
 from catalog.errors import QueryError
 
-__all__ = ["parse"]
+__all__ = ["is_adql", "parse"]
 
 
 class _TokenStream(Lexer):
@@ -54,8 +54,17 @@ def parse(text: str) -> nodes.Query:
         return _parse(text)
     except QueryError as fault:
         if fault.code in ("syntax", "join-condition"):
-            advise(text, fault, offset_of(text, fault), _is_adql)
+            advise(text, fault, offset_of(text, fault), is_adql)
         raise
+
+
+def is_adql(text: str) -> bool:
+    """Whether a text is a query by the grammar; whether its tables and columns exist is not asked."""
+    try:
+        _parse(text)
+    except QueryError:
+        return False
+    return True
 
 
 def _parse(text: str) -> nodes.Query:
@@ -67,14 +76,6 @@ def _parse(text: str) -> nodes.Query:
         raise fault_at(text, error.span, error.message, code=error.code) from None
     assert isinstance(tree, nodes.Query)  # noqa: S101  (the builder's answer to the start rule)
     return replace(tree, text=text)
-
-
-def _is_adql(text: str) -> bool:
-    try:
-        _parse(text)
-    except QueryError:
-        return False
-    return True
 
 
 def _explain(text: str, error: UnexpectedToken) -> QueryError:
