@@ -5,6 +5,7 @@ This is the only place that knows which HTTP status a fault has.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,10 +16,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from catalog.adql.diagnostics import render_diagnostic
 from catalog.errors import (
     CatalogError,
     InternalError,
     NotFoundError,
+    QueryError,
     QueryTimeoutError,
     ResourceLimitError,
     UnavailableError,
@@ -28,7 +31,7 @@ from catalog.formats.votable import error_document
 from catalog.vo.table import Info
 from catalog.web.admission import Admission
 
-__all__ = ["Answer", "StreamResponse", "as_fault", "fault_headers", "fault_response", "fault_status"]
+__all__ = ["Answer", "StreamResponse", "accepts_json", "as_fault", "fault_headers", "fault_response", "fault_status"]
 
 _LOG = logging.getLogger(__name__)
 _VOTABLE = "application/x-votable+xml"
@@ -60,18 +63,45 @@ def fault_headers(fault: CatalogError) -> dict[str, str]:
     return {"connection": "close"} if isinstance(fault, ResourceLimitError) else {}
 
 
-def fault_response(fault: CatalogError, text: str | None = None) -> Response:
-    """The fault as a VOTable with QUERY_STATUS ERROR (DALI 1.1 section 4.4), whatever format was asked for.
+def fault_response(fault: CatalogError, *, query: str | None = None, as_json: bool = False) -> Response:
+    """The fault as a VOTable with QUERY_STATUS ERROR (DALI 1.1 section 4.4), or as JSON with the same facts.
 
     Args:
         fault: What went wrong.
-        text: The message, when more is known than the fault itself says (a caret under the query).
+        query: What was asked; the message then shows the place in it that a `QueryError` means.
+        as_json: Whether the client accepts JSON alone.
     """
-    message = text or fault.message
-    if fault.hint and fault.hint not in message:
+    message = fault.message
+    if isinstance(fault, QueryError) and query is not None:
+        message = render_diagnostic(query, fault)
+    elif fault.hint and fault.hint not in message:
         message = f"{message}\n{fault.hint}"
-    document = error_document(message, infos=(Info("ERROR_CODE", fault.code),))
-    return Response(document, fault_status(fault), fault_headers(fault), media_type=_VOTABLE)
+    facts = _facts(fault)
+    if as_json:
+        document = json.dumps({"status": "ERROR", "message": message, **facts}, ensure_ascii=False).encode()
+        return Response(document, fault_status(fault), fault_headers(fault), media_type="application/json")
+    infos = tuple(Info(f"ERROR_{name.upper()}", str(value)) for name, value in facts.items())
+    return Response(
+        error_document(message, infos=infos), fault_status(fault), fault_headers(fault), media_type=_VOTABLE
+    )
+
+
+def accepts_json(accept: str | None) -> bool:
+    """Whether an Accept header asks for JSON before anything else that we have."""
+    wanted = [part.partition(";")[0].strip().lower() for part in (accept or "").split(",")]
+    return wanted[0] == "application/json"
+
+
+def _facts(fault: CatalogError) -> dict[str, str | int]:
+    """What machines read: the code, and of a query the place, the hint and the proposed query."""
+    facts: dict[str, str | int | None] = {"code": fault.code}
+    if isinstance(fault, QueryError):
+        facts |= {"line": fault.line, "column": fault.column}
+        facts["length"] = None if fault.line is None else fault.length
+        facts |= {"hint": fault.hint, "proposal": fault.proposal}
+    else:
+        facts["hint"] = fault.hint
+    return {name: value for name, value in facts.items() if value is not None}
 
 
 def as_fault(error: Exception) -> CatalogError:

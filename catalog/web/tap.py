@@ -1,4 +1,4 @@
-"""The TAP endpoints: sync, tables, capabilities, availability (TAP 1.1 section 2, VOSI 1.1)."""
+"""The TAP endpoints: sync, tables, capabilities, availability, examples (TAP 1.1 section 2, VOSI 1.1)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from catalog.adql.diagnostics import render_diagnostic
 from catalog.dali import TapParameters, parse_detail, parse_parameters
-from catalog.errors import CatalogError, QueryError
+from catalog.errors import CatalogError
 from catalog.formats.encoder import encode
 from catalog.formats.media import DEFAULT_FORMAT, parse_format
 from catalog.vosi import render_availability, render_capabilities, render_table, render_tables
 from catalog.web.parameters import read_pairs
-from catalog.web.responses import Answer, StreamResponse, as_fault, fault_response
+from catalog.web.responses import Answer, StreamResponse, accepts_json, as_fault, fault_response
 from catalog.wiring import Catalog
 
 __all__ = ["routes"]
@@ -31,19 +30,21 @@ def routes() -> list[Route]:
         Route("/tables/{name:path}", table),
         Route("/capabilities", capabilities),
         Route("/availability", availability),
+        Route("/examples", examples),
     ]
 
 
 async def sync(request: Request) -> Response:
     """Run a query and answer with its rows."""
+    as_json = accepts_json(request.headers.get("accept"))
     try:
         params = parse_parameters(await read_pairs(request))
     except CatalogError as fault:
-        return fault_response(fault)
+        return fault_response(fault, as_json=as_json)
     return StreamResponse(
         partial(_prepare, request.app.state.catalog, params, request.url.path),
         admission=request.app.state.admission,
-        refuse=partial(_refuse, params.query),
+        refuse=lambda error: fault_response(as_fault(error), query=params.query, as_json=as_json),
     )
 
 
@@ -54,22 +55,17 @@ def _prepare(catalog: Catalog, params: TapParameters, path: str) -> Answer:
     return Answer(encode(rows, fmt, infos=infos), rows.close, fmt.content_type)
 
 
-def _refuse(query: str, error: Exception) -> Response:
-    fault = as_fault(error)
-    return fault_response(fault, render_diagnostic(query, fault) if isinstance(fault, QueryError) else None)
-
-
 async def tables(request: Request) -> Response:
     """The tableset; ``detail=min`` leaves the columns out (VOSI 1.1 section 6)."""
     catalog: Catalog = request.app.state.catalog
     detail = parse_detail(await read_pairs(request))
-    return await _document(partial(render_tables, catalog.schemas, columns=detail == "max"))
+    return await _document(partial(render_tables, catalog.tableset, columns=detail == "max"))
 
 
 async def table(request: Request) -> Response:
     """One table."""
     catalog: Catalog = request.app.state.catalog
-    return await _document(partial(render_table, catalog.schemas, request.path_params["name"]))
+    return await _document(partial(render_table, catalog.tableset, request.path_params["name"]))
 
 
 async def capabilities(request: Request) -> Response:
@@ -86,6 +82,12 @@ async def availability(request: Request) -> Response:
     return await _document(
         partial(render_availability, available=problem is None, up_since=catalog.up_since, notes=notes)
     )
+
+
+async def examples(request: Request) -> Response:
+    """Queries to start from (DALI 1.1 section 2.3)."""
+    catalog: Catalog = request.app.state.catalog
+    return Response(await run_in_threadpool(lambda: catalog.examples_document), media_type="text/html")
 
 
 async def _document(render: Callable[[], bytes]) -> Response:
