@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-
 import httpx
 import pytest
 from lxml import etree
