@@ -381,6 +381,9 @@ def test_limits_of_a_query_are_those_of_the_code() -> None:
         ("queries inside", resolver.MAX_QUERIES),
         ("queries in one", resolver.MAX_OPERANDS),
         ("tables", tables.MAX_TABLES),
+        ("times that", tables.MAX_REFERENCES),
+        ("keys", resolver.MAX_KEYS),
+        ("operations", expressions.MAX_WEIGHT),
         ("columns", resolver.MAX_COLUMNS),
         ("terms", expressions.MAX_TERMS),
     ):
