@@ -327,7 +327,7 @@ def test_no_setting_is_named_that_does_not_exist() -> None:
 
 def test_every_command_of_the_readme_exists_and_every_command_is_in_the_readme() -> None:
     rows = [row[0] for row in table_rows(read(ROOT / "README.md")) if row[0].startswith("`catalog ")]
-    shown = {" ".join(re.findall(r"[a-z]+", re.split(r"[A-Z\"-]", row)[0])[1:]) for row in rows}
+    shown = {" ".join(re.findall(r"[a-z]+(?:-[a-z]+)*", re.split(r"[A-Z\"]| -", row)[0])[1:]) for row in rows}
     assert shown == set(commands())
 
 
