@@ -130,11 +130,15 @@ class _QueryTranslator:
     def _set_operand(self, operand: QueryBody, operation: nodes.SetOperation) -> Selection:
         """A plain selection with the columns of the whole operation, in its types."""
         labels = _labels(operation.columns)
-        if isinstance(operand, nodes.Select) and operand.top is None:
+        if isinstance(operand, nodes.Select) and operand.top is None and not self._is_misread(operand):
             return self._select(operand, labels, united=operation.columns)
         inner = self._body(operand).subquery()
         changed = zip(inner.c, operand.columns, operation.columns, labels, strict=True)
         return sa.select(*(self._united(value, own, both).label(label) for value, own, both, label in changed))
+
+    def _is_misread(self, select: nodes.Select) -> bool:
+        """SQLite 3.40 merges a FULL JOIN under UNION ALL into the query around it and repeats rows; not a subquery."""
+        return not self._statement.is_postgresql and _joins_fully(select.tables)
 
     def _united(self, value: Sql, own: Column, both: Column) -> Sql:
         if kind_of(own) is not Kind.NULL and own.datatype is both.datatype:
@@ -241,6 +245,12 @@ class _QueryTranslator:
             return table
         assert isinstance(table, sa.GenerativeSelect)  # noqa: S101  (a selection, or a compound of selections)
         return table.offset(verbatim("0"))
+
+
+def _joins_fully(item: nodes.FromItem) -> bool:
+    if not isinstance(item, nodes.Join):
+        return False
+    return item.kind == "FULL" or _joins_fully(item.left) or _joins_fully(item.right)
 
 
 def _numbered(operands: list[Selection], combine: Callable[..., sa.CompoundSelect[Any]]) -> Selection:

@@ -14,7 +14,10 @@ COLUMNS = {
     "numbers": {"whole": ["id", "i", "h"], "real": ["r"], "text": ["g"]},
     "texts": {"whole": ["id"], "real": [], "text": ["t", "g"]},
     "groups": {"whole": ["i"], "real": [], "text": ["g", "label"]},
+    "times": {"whole": ["id"], "real": [], "text": [], "time": ["moment"]},
 }
+KINDS = ["whole", "real", "text", "time"]
+TIMES = ["2026-04-02", "2000-02-29T12:00:00", "1999-12-31T23:59:59.000"]
 PATTERNS = ["a%", "%b%", "_", "%", "A_c", "[a%", "%\\\\%", "é", ""]
 STRINGS = ["a", "abc", "Z", "", "é", "星", "a%b", "it''s"]
 
@@ -35,13 +38,13 @@ class Writer:
         return options[next(self._left, 0) % len(options)]
 
     def column(self, kind: str) -> str | None:
-        found = [f"{alias}.{name}" for alias, table in self._tables for name in COLUMNS[table][kind]]
+        found = [f"{alias}.{name}" for alias, table in self._tables for name in COLUMNS[table].get(kind, [])]
         return self.pick(found) if found else None
 
     # --- values ---
 
     def value(self, kind: str, depth: int = 2) -> str:
-        return {"whole": self.whole, "real": self.real, "text": self.text}[kind](depth)
+        return {"whole": self.whole, "real": self.real, "text": self.text, "time": self.time}[kind](depth)
 
     def whole(self, depth: int = 2) -> str:
         form = self.pick(["column", "column", "number", "sum", "product", "quotient", "mod", "abs", "coalesce", "cast"])
@@ -86,15 +89,23 @@ class Writer:
             "join": f"({one} || {self.text(depth - 1)})",
             "case": f"{self.pick(['LOWER', 'UPPER'])}({one})",
             "coalesce": f"COALESCE({one}, '{self.pick(STRINGS)}')",
-            "cast": f"CAST({self.whole(depth - 1)} AS VARCHAR)",
+            "cast": f"CAST({self.value(self.pick(KINDS), depth - 1)} AS VARCHAR)",
             "cut": f"CAST({one} AS {self.pick(['VARCHAR(2)', 'CHAR(3)', 'VARCHAR'])})",
         }[form]
+
+    def time(self, depth: int = 2) -> str:
+        column = self.column("time")
+        literal = f"CAST('{self.pick(TIMES)}' AS TIMESTAMP)"
+        form = self.pick(["column", "column", "literal", "coalesce"])
+        if column is None or form == "literal":
+            return literal
+        return column if form == "column" or depth == 0 else f"COALESCE({column}, {self.time(depth - 1)})"
 
     # --- conditions ---
 
     def condition(self, depth: int = 2) -> str:
         form = self.pick(["compare", "compare", "between", "in", "null", "like", "and", "or", "not", "exists", "query"])
-        kind = self.pick(["whole", "real", "text"])
+        kind = self.pick(KINDS)
         one = self.value(kind, 1)
         negated = self.pick(["", "NOT "])
         if form in ("and", "or", "not") and depth == 0:
@@ -128,29 +139,49 @@ class Writer:
 
     def table(self) -> str:
         self._names += 1
-        alias, name = f"t{self._names}", self.pick(["numbers", "texts", "groups"])
+        alias, name = f"t{self._names}", self.pick(["numbers", "texts", "groups", "times"])
         self._tables.append((alias, name))
         return f"lab.{name} AS {alias}"
 
     def tables(self) -> str:
         text = self.table()
         for _ in range(self.pick([0, 0, 1, 1, 2])):
-            kind = self.pick(["JOIN", "LEFT JOIN", "RIGHT JOIN", "INNER JOIN"])
+            kind = self.pick(["JOIN", "LEFT JOIN", "RIGHT JOIN", "INNER JOIN", "FULL JOIN"])
             left = self.column("whole")
             right = self.table()
             alias, name = self._tables[-1]
+            if self.pick([True, False, False]):
+                return f"{text}, {right}"
             text += f" {kind} {right} ON {left} = {alias}.{COLUMNS[name]['whole'][0]}"
-            text += f" AND {self.condition(0)}" if self.pick([False, False, True]) else ""
+            text += f" AND {self.condition(0)}" if kind != "FULL JOIN" and self.pick([False, False, True]) else ""
         return text
+
+    def merged(self, kinds: Sequence[str]) -> str:
+        """A selection from tables whose columns are matched by name."""
+        tables = self.pick(["numbers NATURAL {} JOIN lab.groups", "groups {} JOIN lab.numbers USING (g)"])
+        text = f"FROM lab.{tables.format(self.pick(['INNER', 'LEFT', 'RIGHT', 'FULL']))}"
+        names = {
+            "whole": ["id", "h"],
+            "real": ["r"],
+            "text": ["g", "label"],
+            "time": ["CAST('2026-04-02' AS TIMESTAMP)"],
+        }
+        items = ", ".join(self.pick(names[kind]) for kind in kinds)
+        return f"SELECT {items} {text} WHERE {self.pick(names['text'])} {self.pick(['>', '<>', '<='])} 'b'"
 
     def select(self, kinds: Sequence[str]) -> str:
         self._tables = []
+        if self.pick([False, False, False, False, True]):
+            return self.merged(kinds)
         tables = self.tables()
         where = f" WHERE {self.condition()}" if self.pick([True, True, False]) else ""
         if self.pick([False, False, True]):
             keys = [self.value(kind) for kind in kinds[:-1]]
-            last = {"whole": f"{self.pick(['MIN', 'MAX', 'COUNT'])}({self.whole(1)})", "real": f"MAX({self.real(1)})"}
-            items = [*keys, last.get(kinds[-1], f"{self.pick(['MIN', 'MAX'])}({self.text(1)})")]
+            last = {
+                "whole": f"{self.pick(['MIN(', 'MAX(', 'COUNT(', 'SUM(', 'COUNT(DISTINCT '])}{self.whole(1)})",
+                "real": f"{self.pick(['MAX', 'AVG', 'SUM'])}({self.real(1)})",
+            }
+            items = [*keys, last.get(kinds[-1], f"{self.pick(['MIN', 'MAX'])}({self.value(kinds[-1], 1)})")]
             having = self.pick(["", " HAVING COUNT(*) > 1", f" HAVING MIN({self.whole(1)}) < 5"])
             group = f" GROUP BY {', '.join(map(str, range(1, len(kinds))))}" if keys else ""
             return f"SELECT {', '.join(items)} FROM {tables}{where}{group}{having}"
@@ -158,18 +189,21 @@ class Writer:
         return f"SELECT {self.pick(['', 'DISTINCT '])}{', '.join(items)} FROM {tables}{where}"
 
     def query(self) -> str:
-        kinds = [self.pick(["whole", "real", "text"]) for _ in range(self.pick([1, 2, 3]))]
+        kinds = [self.pick(KINDS) for _ in range(self.pick([1, 2, 3]))]
         text = self.select(kinds)
         for _ in range(self.pick([0, 0, 0, 1, 2])):
             way = self.pick(["UNION", "UNION ALL", "EXCEPT", "EXCEPT ALL", "INTERSECT", "INTERSECT ALL"])
             text += f" {way} {self.select(kinds)}"
-        if self.pick([True, False, False]):
+        shape = self.pick(["plain", "plain", "subquery", "named"])
+        if shape == "subquery":
             text = f"SELECT * FROM ({text}) AS q"
+        elif shape == "named":
+            text = f"WITH q AS ({text}) SELECT * FROM q"
         order = [f"{n}{self.pick(['', ' DESC'])}" for n in range(1, len(kinds) + 1)]
         return f"{text} ORDER BY {', '.join(order)}"
 
 
-@settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.integers(0, 10_000), min_size=30, max_size=250))
 def test_both_engines_answer_a_generated_query_alike(answers: Any, same: Any, choices: list[int]) -> None:
     query = Writer(choices).query()

@@ -182,6 +182,8 @@ RESULTS: list[tuple[str, Callable[[Any], Rows]]] = [
       for way in ("UNION", "UNION ALL", "EXCEPT", "EXCEPT ALL", "INTERSECT", "INTERSECT ALL")),
     ("SELECT i FROM lab.numbers WHERE id < 3 UNION ALL SELECT x FROM lab.numbers WHERE id < 3",
      lambda lab: [(7.0,), (-7.0,), (2.5,), (-2.5,)]),
+    ("SELECT i FROM lab.groups UNION ALL SELECT id FROM lab.groups FULL JOIN lab.numbers USING (g) WHERE g > 'b' ORDER BY 1",
+     lambda lab: [(v,) for v in (7, None, 3, 0, 10, 9, 10, 11, 14, 15, None)]),
     ("SELECT NULL AS v FROM lab.groups UNION SELECT g FROM lab.groups WHERE g < 'c'", lambda lab: [(None,), ("a",), ("b",)]),
     ("SELECT i FROM lab.groups EXCEPT SELECT i FROM lab.numbers UNION SELECT 42 FROM lab.groups",
      lambda lab: [(42,)]),
