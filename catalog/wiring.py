@@ -41,7 +41,9 @@ from catalog.opsdb.publication import restore, set_base_url, set_publication, wi
 from catalog.opsdb.queries import Holdings, read_holdings
 from catalog.opsdb.schema import DerivedObjects, current_revision, head_revision, upgrade
 from catalog.settings import Settings, load_settings
+from catalog.tap.examples import load_examples, render_examples
 from catalog.tap.query import QueryService
+from catalog.tap.schema import TapSchema, spell_names
 from catalog.vo.table import Column, Info, Table, TableStream
 from catalog.vo.tableset import TableSchema, load_tableset
 from catalog.vo.types import Datatype
@@ -54,6 +56,7 @@ Progress = Callable[[int, int | None], None]
 
 _PROBE = "SELECT TOP 1 obs_publisher_did FROM ivoa.obscore"
 _ONE = Table("one", (Column("one", Datatype.INT),))
+_UPGRADE = "`catalog init` upgrades it"
 _HOLDINGS_S = 10.0  # a page that is asked for often counts this seldom
 
 
@@ -103,6 +106,8 @@ class Catalog:
         self.version = version("ccat-catalog")
         self.up_since = datetime.now(UTC)
         self.schemas: tuple[TableSchema, ...] = load_tableset()
+        self.tableset = spell_names(self.schemas)
+        self._tap_schema = TapSchema(self.tableset)
         public = settings.database.public_url
         self.database = Database(
             settings.database.url.get_secret_value(),
@@ -148,9 +153,10 @@ class Catalog:
         found, needed = current_revision(self.database), head_revision()
         if found != needed:
             state = "empty" if found is None else f"at revision {found}"
-            raise SettingsError(
-                f"the database is {state}; this version needs revision {needed}", hint="`catalog init` upgrades it"
-            )
+            raise SettingsError(f"the database is {state}; this version needs revision {needed}", hint=_UPGRADE)
+        with self.database.engine.connect() as connection:
+            if not self._tap_schema.is_current(connection):
+                raise SettingsError("the database publishes the tables of another version", hint=_UPGRADE)
 
     def announce(self) -> None:
         """Write the service's base URL down, so that every access_url leads to it."""
@@ -309,6 +315,13 @@ class Catalog:
             execution_seconds=round(self.settings.tap.sync_timeout_s),
         )
 
+    @cached_property
+    def examples_document(self) -> bytes:
+        """Queries to start from, as a page that programs read too."""
+        return render_examples(
+            load_examples(), self.tap, title=self.settings.service.title, base_url=self.public_url("/tap")
+        )
+
     def close(self) -> None:
         """Close every connection; queries that still run are cancelled. Safe to repeat."""
         self.database.close()
@@ -339,5 +352,6 @@ class Catalog:
     def _derived(self) -> tuple[DerivedObjects, ...]:
         public = self.settings.database.public_url
         role = sa.make_url(public.get_secret_value()).username if public else None
-        objects: tuple[DerivedObjects, ...] = (PublishedObjects(), QueryFunctions(POSTGRESQL_FUNCTIONS))
+        functions = QueryFunctions(POSTGRESQL_FUNCTIONS)
+        objects: tuple[DerivedObjects, ...] = (PublishedObjects(), functions, self._tap_schema)
         return (*objects, ReaderGrants(role)) if role else objects

@@ -8,7 +8,7 @@ from catalog.errors import SettingsError
 
 __all__ = ["SCHEMAS", "require_pgsphere", "require_schemas"]
 
-SCHEMAS = ("ops", "catalog", "ivoa", "fyst")
+SCHEMAS = ("ops", "catalog", "ivoa", "fyst", "tap_schema")
 """Schemas that PostgreSQL must have; a SQLite file has none."""
 
 

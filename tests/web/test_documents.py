@@ -75,10 +75,23 @@ def test_every_declared_address_answers(service: Any) -> None:
     root = etree.fromstring(httpx.get(f"{service.tap}/capabilities").content)
     declared = {each.get("standardID"): each.findtext("interface/accessURL") for each in root.iter("capability")}
     assert declared["ivo://ivoa.net/std/TAP"] == service.tap
-    assert len(declared) == 4
+    assert declared["ivo://ivoa.net/std/DALI#examples"] == f"{service.tap}/examples"
+    assert len(declared) == 5
     for standard, url in declared.items():
         if standard != "ivo://ivoa.net/std/TAP":
             assert httpx.get(str(url)).status_code == 200, standard
+
+
+def test_the_examples_are_a_page_that_is_well_formed_xml(service: Any) -> None:
+    answer = httpx.get(f"{service.tap}/examples")
+    assert answer.headers["content-type"].startswith("text/html")
+    links = etree.fromstring(answer.content).xpath("//*[@typeof='example']//@href")
+    assert len(links) > 20
+    asked = httpx.get(links[0], timeout=60)
+    assert asked.status_code == 200
+    assert asked.headers["content-type"].startswith("text/csv")
+    front = httpx.get(f"{service.url}/").text
+    assert f'href="{service.tap}/examples"' in front
 
 
 def test_declared_limits_are_those_of_the_settings(service: Any) -> None:

@@ -1,0 +1,100 @@
+"""taplint on what describes the service; a stage that says nothing at all has not been run."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+import pyvo
+
+from catalog.tap.examples import load_examples
+
+pytestmark = pytest.mark.conformance
+
+STAGES = ("TMV", "TME", "TMS", "TMC", "CPV", "CAP", "MDQ", "EXA")
+OWN_FAULTS = {"CAP": {"KEYX"}}
+"""What Debian's 3.4.7 finds and is wrong about: it knows the ADQL features of a draft."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """One sentence of the linter."""
+
+    stage: str
+    level: str
+    code: str
+    text: str
+
+
+@pytest.fixture(scope="session")
+def reports(tap_url: str, stilts: str) -> list[Report]:
+    """Everything that the linter says."""
+    options = [f"stages={' '.join(STAGES)}", "format=json", "report=EWISF", "maxrepeat=100000", "truncate=4000"]
+    judged = subprocess.run(
+        [stilts, "taplint", f"tapurl={tap_url}", *options], capture_output=True, text=True, timeout=300
+    )
+    return list(read_reports(judged.stdout))
+
+
+def read_reports(text: str) -> Iterator[Report]:
+    for section in json.loads(text)["sections"]:
+        for report in section["reports"]:
+            yield Report(section["code"], report["level"], report["code"], report["text"])
+
+
+def summary(reports: list[Report], stage: str, code: str) -> str:
+    """What a stage says in the end; there must be exactly one."""
+    [text] = [report.text for report in reports if (report.stage, report.code) == (stage, code)]
+    return text
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_taplint_finds_nothing(reports: list[Report], stage: str) -> None:
+    found = [report for report in reports if report.stage == stage and report.level in "EWF"]
+    assert [report for report in found if report.code not in OWN_FAULTS.get(stage, ())] == []
+
+
+def test_taplint_was_not_silent(reports: list[Report], tap_url: str) -> None:
+    """The linter skips without a word what a service does not declare, and ends with 0 whatever happens."""
+    tables = list(pyvo.dal.TAPService(tap_url).tables)
+    keys = sum(len(table.foreignkeys) for table in tables)
+    columns = sum(len(table.columns) for table in tables)
+    counts = f"Tables: {len(tables)}, Columns: {columns}, Foreign Keys: {keys}"
+    assert counts in summary(reports, "TME", "SUMM")
+    assert counts in summary(reports, "TMS", "SUMM")
+    assert "V1.1" in summary(reports, "TMS", "TAPV")
+    assert summary(reports, "TMV", "VALI").endswith("warnings 0, errors 0, fatal 0")
+    assert summary(reports, "CPV", "VALI").endswith("warnings 0, errors 0, fatal 0")
+    assert summary(reports, "MDQ", "QNUM").endswith(f"{len(tables)}/{len(tables)}")
+    assert not {"NODT", "NOTM"} & {report.code for report in reports if report.stage == "TMC"}
+    asked = re.search(r"(\d+)/(\d+)", summary(reports, "TMS", "QNUM"))
+    assert asked is not None
+    assert asked[1] == asked[2]
+    assert int(asked[1]) >= 30
+    assert str(len(load_examples())) in summary(reports, "EXA", "XNUM")
+
+
+def test_pyvo_reads_tap_schema_and_the_tables_alike(tap_url: str) -> None:
+    service = pyvo.dal.TAPService(tap_url)
+    rows = service.search("SELECT * FROM TAP_SCHEMA.columns ORDER BY table_name, column_index").to_table()
+    told = {
+        (name, column.name, column.datatype.content, column.datatype.arraysize, column.unit or "")
+        for name, table in service.tables.items()
+        for column in table.columns
+    }
+    names = ("table_name", "column_name", "datatype", "arraysize", "unit")
+    stored = {tuple(map(str, row)) for row in rows[list(names)].filled("")}
+    assert {(*row[:3], row[3] or "1", row[4]) for row in stored} == told  # pyvo says that a scalar has arraysize 1
+    assert len(rows) == len(told)
+    assert set(rows["std"]) == {0, 1}
+
+
+def test_pyvo_finds_the_examples_and_each_returns_rows(tap_url: str) -> None:
+    queries = pyvo.dal.TAPService(tap_url).examples
+    assert [query["QUERY"] for query in queries] == [example.query for example in load_examples()]
+    for query in queries:
+        assert len(query.execute()), query["QUERY"]
