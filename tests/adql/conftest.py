@@ -249,6 +249,12 @@ def equip(catalog: Catalog) -> QueryService:
 
 
 @pytest.fixture(scope="session")
+def lab_tables() -> dict[str, Table]:
+    """The tables of schema ``lab``, by name."""
+    return LAB
+
+
+@pytest.fixture(scope="session")
 def laboratory() -> Laboratory:
     """What the tables of schema ``lab`` hold."""
     return Laboratory()
