@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import astropy.io.votable
 import pytest
 import yaml
 
 from catalog.assets import read_asset
+from catalog.formats.encoder import encode
+from catalog.formats.media import parse_format
 from catalog.tap.query import QueryService
 from catalog.vo.units import validate_ucd, validate_unit
 
@@ -70,3 +74,27 @@ def test_an_example_has_rows_alike_on_both_engines(example: dict[str, str], answ
     sqlite, postgresql = answers(example["query"])
     assert sqlite
     assert same(sqlite, postgresql, ordered="ORDER BY" in example["query"])
+
+
+def test_descriptions_reach_the_fields_of_a_votable(services: dict[str, QueryService]) -> None:
+    query = """
+        WITH w AS (SELECT obs_publisher_did, s_ra AS ra, t_max - t_min AS span, obs_release_date FROM ivoa.obscore)
+        SELECT w.obs_publisher_did, w.ra, w.ra, w.span * 86400 AS seconds, MAX(w.obs_release_date), COUNT(*)
+        FROM w JOIN fyst.packages USING (obs_publisher_did) GROUP BY 1, 2, 4
+        """
+    for service in services.values():
+        stream = service.run(query, maxrec=5)
+        document = b"".join(encode(stream, parse_format("votable")))
+        table = astropy.io.votable.parse(io.BytesIO(document)).get_first_table()
+        found = [(field.name, field.datatype, str(field.unit or ""), field.ucd, field.xtype) for field in table.fields]
+        assert found == [
+            ("obs_publisher_did", "char", "", "meta.ref.ivoid", None),
+            ("ra", "double", "deg", "pos.eq.ra", None),
+            ("ra_2", "double", "deg", "pos.eq.ra", None),
+            ("seconds", "double", "d", None, None),
+            ("max_obs_release_date", "char", "", "time.release;stat.max", "timestamp"),
+            ("count_all", "long", "", "meta.number", None),
+        ]
+        assert table.fields[1].utype == "obscore:Char.SpatialAxis.Coverage.Location.Coord.Position2D.Value2.C1"
+        assert "right ascension" in str(table.fields[2].description)
+        assert len(table.array) == 5
