@@ -6,44 +6,42 @@ found wrong with the data, 2 the command was used wrongly, 3 a service does not 
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
-from pyarrow import RecordBatch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table as RichTable
 
 from catalog.adql.check import check_lines
-from catalog.adql.diagnostics import render_diagnostic
-from catalog.errors import CatalogError, InternalError, QueryError, UnavailableError, UsageError
-from catalog.formats.encoder import encode
+from catalog.errors import CatalogError, InternalError, UnavailableError, UsageError
 from catalog.ingest.report import IngestSummary
-from catalog.obscore.files import written_file
 from catalog.settings import Settings, load_settings
-from catalog.vo.table import TableStream
+from catalog.terminal import interruptible, pointing_out, progress_bar, say, say_fault, show_rows, summarise, write_rows
 from catalog.web.server import listen, run
 from catalog.wiring import Catalog
-from catalog.wiring import Progress as Report
 
 __all__ = ["main"]
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+    epilog="Results go to standard output, messages to standard error. Exit codes: 0 all is well, 1 something is wrong "
+    "with the data, 2 the command was used wrongly, 3 a service does not answer.",
+)
 packages_app = typer.Typer(no_args_is_help=True, help="Single packages.")
 export_app = typer.Typer(no_args_is_help=True, help="Write published tables to files.")
 app.add_typer(packages_app, name="packages")
 app.add_typer(export_app, name="export")
 
-_PIPED_WIDTH = 100_000  # a line per row for the next program, however long
 _DIFFERENCES_SHOWN = 20
-_MESSAGES = Console(stderr=True, highlight=False)
 _LOG = logging.getLogger(__name__)
 
 Db = Annotated[str | None, typer.Option("--db", help="Database URL; CATALOG_DATABASE_URL and catalog.toml otherwise.")]
@@ -56,20 +54,31 @@ def main() -> NoReturn:
     try:
         app()
     except CatalogError as fault:
-        _say(fault)
+        say_fault(fault)
         sys.exit(_exit_code(fault))
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
         _LOG.debug("unforeseen error", exc_info=error)
         reason = (str(error).splitlines() or [""])[0]
-        _say(InternalError(f"unforeseen {type(error).__name__}: {reason}", hint="`catalog --verbose …` shows where"))
+        say_fault(
+            InternalError(f"unforeseen {type(error).__name__}: {reason}", hint="`catalog --verbose …` shows where")
+        )
         sys.exit(1)
     sys.exit(0)
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"catalog {version('ccat-catalog')}")
+        raise typer.Exit
+
+
 @app.callback()
 def catalog_command(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Say on standard error what goes on inside.")] = False,
 ) -> None:
     """Set a catalog up, fill it, ask it, publish it."""
@@ -82,7 +91,7 @@ def init(db: Db = None, json_summary: Json = False) -> None:
     """Create or upgrade the tables and views; safe to repeat."""
     with _catalog(db) as catalog:
         summary = catalog.init()
-    _summary(json_summary, asdict(summary), f"the catalog is at revision {summary.revision}")
+    summarise(json_summary, asdict(summary), f"the catalog is at revision {summary.revision}")
 
 
 @app.command()
@@ -94,12 +103,12 @@ def demo(
     json_summary: Json = False,
 ) -> None:
     """Fill an empty catalog with a synthetic observatory."""
-    with _catalog(db) as catalog, _progress("synthetic packages") as report:
+    with _catalog(db) as catalog, progress_bar("synthetic packages") as report:
         catalog.init()
         summary = catalog.load_synthetic(
             packages=packages, seed=seed, files_per_package=files_per_package, progress=report
         )
-    _summary(json_summary, asdict(summary), f"the catalog holds {packages:,} synthetic packages")
+    summarise(json_summary, asdict(summary), f"the catalog holds {packages:,} synthetic packages")
 
 
 @app.command()
@@ -118,7 +127,7 @@ def ingest(
     json_summary: Json = False,
 ) -> None:
     """Take in records of packages, or real FITS files."""
-    with _ready_catalog(db) as catalog, _progress("records") as report:
+    with _ready_catalog(db) as catalog, progress_bar("records") as report:
         summary = catalog.ingest(
             paths,
             tar_dir=tar,
@@ -129,8 +138,8 @@ def ingest(
             progress=report,
         )
     for problem in summary.problems:
-        _MESSAGES.print(str(problem), style="red", soft_wrap=True, markup=False)
-    _summary(json_summary, summary.to_json(), _ingested(summary))
+        say(str(problem), style="red")
+    summarise(json_summary, summary.to_json(), _ingested(summary))
     if not summary.ok:
         raise typer.Exit(1)
 
@@ -158,9 +167,9 @@ def refresh(
     if check:
         _compare(db, json_summary)
         return
-    with _ready_catalog(db) as catalog, _progress("packages") as report:
+    with _ready_catalog(db) as catalog, progress_bar("packages") as report:
         summary = catalog.refresh(full=full, progress=report)
-    _summary(json_summary, asdict(summary), f"{summary.written:,} rows were written, {summary.removed:,} removed")
+    summarise(json_summary, asdict(summary), f"{summary.written:,} rows were written, {summary.removed:,} removed")
 
 
 def _compare(db: str | None, json_summary: bool) -> None:
@@ -172,11 +181,11 @@ def _compare(db: str | None, json_summary: bool) -> None:
             if count <= _DIFFERENCES_SHOWN:
                 stored, fresh = difference.stored, difference.fresh
                 line = f"{difference.raw_data_package_id} {difference.column}: {stored!r}, fresh {fresh!r}"
-                _MESSAGES.print(line, soft_wrap=True, markup=False)
+                say(line)
     sentence = "every row is up to date"
     if count:
         sentence = f"{count:,} values of {len(packages):,} packages are not up to date; `catalog refresh` mends them"
-    _summary(json_summary, {"differences": count, "packages": len(packages)}, sentence)
+    summarise(json_summary, {"differences": count, "packages": len(packages)}, sentence)
     if count:
         raise typer.Exit(1)
 
@@ -190,7 +199,7 @@ def withdraw(
     """Take a package out of what is published; its identifier stays."""
     with _ready_catalog(db) as catalog:
         catalog.withdraw(did, reason)
-    _MESSAGES.print(f"{did} is withdrawn", markup=False)
+    say(f"{did} is withdrawn")
 
 
 @packages_app.command()
@@ -201,7 +210,7 @@ def restore(
     """Publish a withdrawn package again."""
     with _ready_catalog(db) as catalog:
         catalog.restore(did)
-    _MESSAGES.print(f"{did} is published again", markup=False)
+    say(f"{did} is published again")
 
 
 @app.command()
@@ -215,9 +224,10 @@ def record(
     """Write a VOTable and a JSON sidecar for each package."""
     if bool(dids) == everything:
         raise UsageError("name the packages, or say --all; not both")
-    with _ready_catalog(db) as catalog, _progress("records") as report:
-        written = catalog.write_records(output, dids=None if everything else dids, progress=report)
-    _summary(json_summary, {"records": written, "folder": str(output)}, f"{written:,} records in {output}")
+    with _ready_catalog(db) as catalog, progress_bar("records") as report:
+        work = partial(catalog.write_records, output, dids=None if everything else dids, progress=report)
+        written = interruptible(work, cancel=catalog.close)
+    summarise(json_summary, {"records": written, "folder": str(output)}, f"{written:,} records in {output}")
 
 
 @export_app.command()
@@ -231,9 +241,10 @@ def obscore(
     json_summary: Json = False,
 ) -> None:
     """Write ivoa.obscore to a file, with a manifest beside it."""
-    with _ready_catalog(db) as catalog, _progress("rows") as report, _pointing_out(where or ""):
-        manifest = catalog.export_obscore(output, fmt=fmt, where=where, progress=report)
-    _summary(json_summary, manifest.as_dict(), f"{manifest.rows:,} rows in {output}")
+    with _ready_catalog(db) as catalog, progress_bar("rows") as report, pointing_out(where or ""):
+        work = partial(catalog.export_obscore, output, fmt=fmt, where=where, progress=report)
+        manifest = interruptible(work, cancel=catalog.close)
+    summarise(json_summary, manifest.as_dict(), f"{manifest.rows:,} rows in {output}")
 
 
 @app.command()
@@ -247,20 +258,22 @@ def query(
     db: Db = None,
 ) -> None:
     """Run an ADQL query."""
-    with _ready_catalog(db) as catalog, _pointing_out(adql):
+    with _ready_catalog(db) as catalog, pointing_out(adql):
         rows = catalog.query(adql, maxrec=maxrec)
         if fmt is None and output is None:
-            _show(rows)
+            work = partial(show_rows, rows)
         else:
-            _write(catalog, adql, rows, fmt, output)
+            infos = catalog.tap.result_infos(adql)
+            work = partial(write_rows, rows, catalog.format_for(fmt, output), output, infos=infos)
+        interruptible(work, cancel=catalog.close)
 
 
 @app.command()
 def explain(adql: Annotated[str, typer.Argument(help="The query.")], db: Db = None) -> None:
     """Show the SQL that an ADQL query becomes, its values, the database's plan, and how much it would bring."""
-    with _ready_catalog(db) as catalog, _pointing_out(adql):
-        explanation = catalog.tap.explain(adql)
-        estimate = catalog.tap.estimate(adql)
+    with _ready_catalog(db) as catalog, pointing_out(adql):
+        explanation = interruptible(partial(catalog.tap.explain, adql), cancel=catalog.close)
+        estimate = interruptible(partial(catalog.tap.estimate, adql), cancel=catalog.close)
     values = "".join(f"-- {name} = {value!r}\n" for name, value in explanation.values)
     typer.echo(f"{explanation.sql}\n{values}\n{explanation.plan}\n")
     typer.echo(f"indexes: {', '.join(explanation.indexes) or 'none'}")
@@ -276,13 +289,13 @@ def explain(adql: Annotated[str, typer.Argument(help="The query.")], db: Db = No
 def check_adql() -> None:
     """Say of each query on standard input, one JSON string to a line, whether it is ADQL: true or false."""
     for is_valid in check_lines(sys.stdin):
-        sys.stdout.write("true\n" if is_valid else "false\n")
+        typer.echo("true" if is_valid else "false")
 
 
 @app.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen at.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen at.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen at; 0 for any free one.")] = None,
     db: Db = None,
 ) -> None:
     """Serve TAP and the pages over HTTP."""
@@ -294,7 +307,7 @@ def serve(
         catalog.check_ready()
         catalog.announce()
         url = catalog.public_url()
-        _MESSAGES.print(f"serving {url}/ (TAP at {url}/tap); Ctrl-C stops it", soft_wrap=True, markup=False)
+        say(f"serving {url}/ (TAP at {url}/tap); Ctrl-C stops it")
         run(catalog, listener)
 
 
@@ -311,105 +324,8 @@ def _catalog(db: str | None) -> Iterator[Catalog]:
 @contextmanager
 def _ready_catalog(db: str | None) -> Iterator[Catalog]:
     with _catalog(db) as catalog:
-        catalog.check_ready()
+        interruptible(catalog.check_ready, cancel=catalog.close)
         yield catalog
-
-
-@contextmanager
-def _pointing_out(adql: str) -> Iterator[None]:
-    """Show where in a query a fault lies."""
-    try:
-        yield
-    except QueryError as fault:
-        _MESSAGES.print(f"catalog: {render_diagnostic(adql, fault)}", style="red", markup=False, soft_wrap=True)
-        raise typer.Exit(2) from None
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Report]:
-    """A bar on a terminal; silence elsewhere."""
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=_MESSAGES, disable=not _MESSAGES.is_terminal, transient=True) as bar:
-        task = bar.add_task(what, total=None)
-
-        def report(done: int, total: int | None) -> None:
-            bar.update(task, completed=done, total=total)
-
-        yield report
-
-
-def _summary(as_json: bool, values: Any, sentence: str) -> None:
-    if as_json:
-        typer.echo(json.dumps(values, default=str, ensure_ascii=False))
-    else:
-        _MESSAGES.print(sentence, markup=False)
-
-
-def _show(rows: TableStream) -> None:
-    """Rows as a table for people; null is empty."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_PIPED_WIDTH)
-    shown = RichTable(show_edge=False, header_style="bold")
-    with rows:
-        for column in rows.table.columns:
-            unit = f"\n[{column.unit}]" if column.unit else ""
-            shown.add_column(f"{column.name}{unit}".replace("[", "\\["), overflow="fold")
-        for batch in rows:
-            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                shown.add_row(*("" if cell is None else str(cell).replace("[", "\\[") for cell in row))
-    console.print(shown)
-    cut = "; there are more: raise --maxrec" if rows.truncated else ""
-    _MESSAGES.print(f"{rows.rows:,} rows{cut}", markup=False)
-
-
-def _write(catalog: Catalog, adql: str, rows: TableStream, fmt: str | None, output: Path | None) -> None:
-    form = catalog.format_for(fmt, output)
-    watched = _Watched(rows)
-    pieces = encode(watched.stream, form, infos=catalog.tap.result_infos(adql))
-    if output is None:
-        for piece in pieces:
-            sys.stdout.buffer.write(piece)
-        sys.stdout.buffer.flush()
-        watched.check()
-    else:
-        with written_file(output) as file:
-            file.writelines(pieces)
-            watched.check()
-    if rows.truncated:
-        _MESSAGES.print(f"{rows.rows:,} rows; there are more: raise --maxrec", markup=False)
-
-
-class _Watched:
-    """Remembers how a stream broke: some formats only say so at their end."""
-
-    def __init__(self, rows: TableStream) -> None:
-        self.stream = TableStream(rows.table, self._batches(rows), close=rows.close)
-        self._fault: CatalogError | None = None
-
-    def check(self) -> None:
-        if self._fault is not None:
-            raise self._fault
-
-    def _batches(self, rows: TableStream) -> Iterator[RecordBatch]:
-        try:
-            yield from rows
-        except CatalogError as fault:
-            self._fault = fault
-            raise
-        self.stream.truncated = rows.truncated
-
-
-def _say(fault: CatalogError) -> None:
-    _MESSAGES.print(f"catalog: {fault.message}", style="red", markup=False, soft_wrap=True)
-    if fault.hint:
-        _MESSAGES.print(fault.hint, markup=False, soft_wrap=True)
 
 
 def _exit_code(fault: CatalogError) -> int:

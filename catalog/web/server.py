@@ -43,10 +43,9 @@ def listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=_CONNECTIONS)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
+    except OSError as error:
         raise UsageError(
-            f"cannot listen at {host}, port {port}: {reason}", hint="Choose another with --port or --host."
+            f"cannot listen at {host}, port {port}: {error.strerror}", hint="Choose another with --port or --host."
         ) from None
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: drop a client that takes nothing of what it asked for
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STALLED_MS)

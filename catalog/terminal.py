@@ -1,0 +1,170 @@
+"""What the command says: results on standard output, messages and progress on standard error."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import typer
+from pyarrow import RecordBatch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from catalog.adql.diagnostics import render_diagnostic
+from catalog.errors import CatalogError, QueryError
+from catalog.formats.encoder import encode
+from catalog.formats.media import Format
+from catalog.obscore.files import written_file
+from catalog.vo.table import Info, TableStream
+
+__all__ = ["interruptible", "pointing_out", "progress_bar", "say", "say_fault", "show_rows", "summarise", "write_rows"]
+
+T = TypeVar("T")
+
+_PIPED_WIDTH = 100_000  # a line per row for the next program, however long
+_MESSAGES = Console(stderr=True, highlight=False)
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")  # what strangers' text must not tell a terminal
+
+
+def say(message: str, *, style: str | None = None) -> None:
+    """A message on standard error, in one line however long."""
+    _MESSAGES.print(message, style=style, markup=False, soft_wrap=True)
+
+
+def say_fault(fault: CatalogError) -> None:
+    """What went wrong, and what to do about it."""
+    say(f"catalog: {fault.message}", style="red")
+    if fault.hint:
+        say(fault.hint)
+
+
+def interruptible(work: Callable[[], T], *, cancel: Callable[[], None]) -> T:
+    """Run what reads a database, so that Ctrl-C stops it at once.
+
+    It runs in a thread of its own: SQLite takes an exception that comes while it works for a wish to stop, and the
+    driver of PostgreSQL takes the signal.
+
+    Args:
+        work: What to run.
+        cancel: Makes it end soon.
+
+    Raises:
+        KeyboardInterrupt: It was stopped.
+    """
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        future = executor.submit(work)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            cancel()
+            raise
+
+
+@contextmanager
+def pointing_out(adql: str) -> Iterator[None]:
+    """Show where in a query a fault lies.
+
+    Raises:
+        typer.Exit: There was one.
+    """
+    try:
+        yield
+    except QueryError as fault:
+        say(f"catalog: {render_diagnostic(adql, fault)}", style="red")
+        raise typer.Exit(2) from None
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar on a terminal, silence elsewhere; the function is told how many are done, and how many there are."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=_MESSAGES, disable=not _MESSAGES.is_terminal, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+
+        def report(done: int, total: int | None) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield report
+
+
+def summarise(as_json: bool, values: Any, sentence: str) -> None:
+    """What a command did: as JSON on standard output, or as a sentence for people."""
+    if as_json:
+        typer.echo(json.dumps(values, default=str, ensure_ascii=False))
+    else:
+        say(sentence)
+
+
+def show_rows(rows: TableStream) -> None:
+    """Rows as a table for people; null is empty. The stream is closed."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_PIPED_WIDTH)
+    shown = RichTable(show_edge=False, header_style="bold")
+    with rows:
+        for column in rows.table.columns:
+            shown.add_column(Text(f"{column.name}\n[{column.unit}]" if column.unit else column.name), overflow="fold")
+        for batch in rows:
+            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                shown.add_row(*(Text("" if cell is None else _CONTROL.sub("\ufffd", str(cell))) for cell in row))
+    console.print(shown)
+    say(_counted(rows))
+
+
+def write_rows(rows: TableStream, form: Format, output: Path | None, *, infos: Sequence[Info]) -> None:
+    """Rows in a format, to a file that appears when it is whole, or to standard output. The stream is closed.
+
+    Raises:
+        CatalogError: The rows broke off, also where the format says so at its end.
+    """
+    watched = _Watched(rows)
+    pieces = encode(watched.stream, form, infos=infos)
+    if output is None:
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+        watched.check()
+    else:
+        with written_file(output) as file:
+            file.writelines(pieces)
+            watched.check()
+    if rows.truncated:
+        say(_counted(rows))
+
+
+def _counted(rows: TableStream) -> str:
+    return f"{rows.rows:,} rows{'; there are more: raise --maxrec' if rows.truncated else ''}"
+
+
+class _Watched:
+    """Remembers how a stream broke: some formats only say so at their end."""
+
+    def __init__(self, rows: TableStream) -> None:
+        self.stream = TableStream(rows.table, self._batches(rows), close=rows.close)
+        self._fault: CatalogError | None = None
+
+    def check(self) -> None:
+        if self._fault is not None:
+            raise self._fault
+
+    def _batches(self, rows: TableStream) -> Iterator[RecordBatch]:
+        try:
+            yield from rows
+        except CatalogError as fault:
+            self._fault = fault
+            raise
+        self.stream.truncated = rows.truncated
