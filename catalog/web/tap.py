@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 from starlette.concurrency import run_in_threadpool
@@ -15,6 +14,7 @@ from catalog.errors import CatalogError
 from catalog.formats.encoder import encode
 from catalog.formats.media import DEFAULT_FORMAT, parse_format
 from catalog.vosi import render_availability, render_capabilities, render_table, render_tables
+from catalog.web.documents import XML, document_response
 from catalog.web.parameters import read_pairs
 from catalog.web.responses import Answer, StreamResponse, accepts_json, as_fault, fault_response
 from catalog.wiring import Catalog
@@ -59,19 +59,20 @@ async def tables(request: Request) -> Response:
     """The tableset; ``detail=min`` leaves the columns out (VOSI 1.1 section 6)."""
     catalog: Catalog = request.app.state.catalog
     detail = parse_detail(await read_pairs(request))
-    return await _document(partial(render_tables, catalog.tableset, columns=detail == "max"))
+    return await document_response(request, partial(render_tables, catalog.tableset, columns=detail == "max"))
 
 
 async def table(request: Request) -> Response:
     """One table."""
     catalog: Catalog = request.app.state.catalog
-    return await _document(partial(render_table, catalog.tableset, request.path_params["name"]))
+    return await document_response(request, partial(render_table, catalog.tableset, request.path_params["name"]))
 
 
 async def capabilities(request: Request) -> Response:
     """What the service can do."""
     catalog: Catalog = request.app.state.catalog
-    return await _document(partial(render_capabilities, catalog.public_url("/tap"), catalog.tap_capability))
+    document = partial(render_capabilities, catalog.public_url("/tap"), catalog.tap_capability)
+    return await document_response(request, document)
 
 
 async def availability(request: Request) -> Response:
@@ -79,16 +80,11 @@ async def availability(request: Request) -> Response:
     catalog: Catalog = request.app.state.catalog
     problem = await run_in_threadpool(catalog.problem)
     notes = () if problem is None else (problem,)
-    return await _document(
-        partial(render_availability, available=problem is None, up_since=catalog.up_since, notes=notes)
-    )
+    document = render_availability(available=problem is None, up_since=catalog.up_since, notes=notes)
+    return Response(document, media_type=XML)
 
 
 async def examples(request: Request) -> Response:
     """Queries to start from (DALI 1.1 section 2.3)."""
     catalog: Catalog = request.app.state.catalog
-    return Response(await run_in_threadpool(lambda: catalog.examples_document), media_type="text/html")
-
-
-async def _document(render: Callable[[], bytes]) -> Response:
-    return Response(await run_in_threadpool(render), media_type="application/xml")
+    return await document_response(request, lambda: catalog.examples_document, "text/html")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from collections.abc import Callable
@@ -62,6 +63,24 @@ def test_every_table_has_a_document_of_its_own(service: Any, name: str) -> None:
     columns = [[column.findtext("name") for column in table.iter("column")] for table in (alone, among)]
     assert alone.findtext("name") == name
     assert columns[0] == columns[1]
+
+
+@pytest.mark.parametrize("path", ["tables", "tables?detail=min", "tables/ivoa.obscore", "capabilities", "examples"])
+def test_who_has_a_document_already_gets_no_second(service: Any, path: str) -> None:
+    first = httpx.get(f"{service.tap}/{path}")
+    tag = first.headers["etag"]
+    assert re.fullmatch(r'"[0-9a-f]{32}"', tag)
+    for known in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+        again = httpx.get(f"{service.tap}/{path}", headers={"if-none-match": known})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+    other = httpx.get(f"{service.tap}/{path}", headers={"if-none-match": '"other"'})
+    assert (other.status_code, other.content) == (200, first.content)
+
+
+def test_documents_differ_in_their_tags_and_availability_is_always_new(service: Any) -> None:
+    paths = ("tables", "tables?detail=min", "tables/ivoa.obscore", "capabilities", "examples")
+    assert len({httpx.get(f"{service.tap}/{path}").headers["etag"] for path in paths}) == len(paths)
+    assert "etag" not in httpx.get(f"{service.tap}/availability").headers
 
 
 def test_an_unknown_table_is_named(service: Any) -> None:
