@@ -10,7 +10,9 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 from psycopg import sql
+from pydantic import SecretStr
 
+from catalog import Catalog, Settings
 from catalog.db import Database
 from catalog.errors import SettingsError
 from catalog.obscore.derived import PublishedObjects
@@ -33,7 +35,7 @@ from catalog.opsdb.models import (
 )
 from catalog.opsdb.publication import set_publication
 from catalog.opsdb.schema import current_revision, head_revision, upgrade
-from catalog.settings import AttachedSettings, PublicationSettings
+from catalog.settings import AttachedSettings, DatabaseSettings, PublicationSettings
 
 PACKAGE = UUID("11111111-2222-4333-8444-555555555555")
 EXECUTED = UUID("aaaaaaaa-2222-4333-8444-555555555555")
@@ -229,6 +231,20 @@ def test_what_is_attached_is_published_and_followed(attacher: Database, theirs: 
     assert refresh(attacher).written == 1
     with attacher.engine.connect() as connection:
         assert tuple(connection.execute(query).one())[2:] == ("M 42", "CHAI/LFA", -5.5)
+
+
+def test_a_catalog_around_it_is_asked_like_any_other(theirs: str) -> None:
+    """With what it publishes described in TAP_SCHEMA, also when it is attached once more."""
+    whole = Settings(database=DatabaseSettings(url=SecretStr(theirs)), attached=settings())
+    query = "SELECT table_name FROM TAP_SCHEMA.tables WHERE table_name NOT LIKE 'fyst.%' ORDER BY table_index"
+    for _ in range(2):
+        with Catalog(whole) as catalog:
+            catalog.init()
+            catalog.check_ready()
+            named = catalog.query(query).read_all()["table_name"].to_pylist()
+            assert named[:2] == ["ivoa.obscore", "ivoa.obscore_radio"]
+            assert len(named) == 7
+            assert catalog.query("SELECT obs_id FROM ivoa.obscore").read_all().num_rows == 1
 
 
 class Watcher:
