@@ -234,7 +234,8 @@ def test_a_new_copy_may_take_the_place_of_a_deleted_one_only(observed: Database)
         (
             (
                 "REPLACE INTO physical_copy (type, data_location_id, raw_data_package_id) "
-                "SELECT type, data_location_id, raw_data_package_id FROM physical_copy WHERE raw_data_package_id IS NOT NULL"
+                "SELECT type, data_location_id, raw_data_package_id FROM physical_copy "
+                "WHERE raw_data_package_id IS NOT NULL"
             ),
             "with the same raw_data_package_id and data_location_id",
         ),
