@@ -12,11 +12,13 @@ from pathlib import Path
 import pyarrow as pa
 import sqlalchemy as sa
 
+from catalog.adql.diagnostics import fault_at
+from catalog.adql.lexer import tokenize
 from catalog.db import Database
 from catalog.errors import CatalogError, QueryError
 from catalog.formats.encoder import encode
 from catalog.formats.media import Format, format_for_path, parse_format
-from catalog.obscore.files import written_file
+from catalog.obscore.files import written_files
 from catalog.obscore.package_obscore import TABLE, package_obscore
 from catalog.obscore.published import RowRule, read_published
 from catalog.vo.table import Info, Table, TableStream
@@ -26,7 +28,7 @@ __all__ = ["Manifest", "export_obscore", "export_stream", "manifest_path"]
 
 Progress = Callable[[int, int | None], None]
 
-_OPENING = f"SELECT * FROM {TABLE} WHERE (\n"
+_OPENING, _CLOSING, _ORDER = f"SELECT * FROM {TABLE} WHERE (\n", "\n)", " ORDER BY obs_publisher_did"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,8 @@ def export_obscore(
 ) -> Manifest:
     """Write ivoa.obscore, or a part of it, to a file, in the order of the identifiers.
 
-    The file gets its name when it is whole; memory does not grow with the number of rows. The manifest is written to
-    ``<file>.manifest.json``.
+    The file gets its name when it is whole, together with the manifest ``<file>.manifest.json``; memory does not grow
+    with the number of rows.
 
     Args:
         database: Read through its read-only connection.
@@ -95,11 +97,11 @@ def export_obscore(
         UsageError: The file cannot be written.
     """
     chosen = format_for_path(path) if fmt is None else parse_format(fmt)
-    query = f"SELECT * FROM {TABLE}" if where is None else f"{_OPENING}{where}\n)"
+    query = f"SELECT * FROM {TABLE}" if where is None else f"{_OPENING}{_closed(where)}{_CLOSING}"
     try:
-        stream = read_published(database, f"{query} ORDER BY obs_publisher_did", rule=rule)
+        stream = read_published(database, f"{query}{_ORDER}", rule=rule)
     except QueryError as fault:
-        raise _within_condition(fault) from None
+        raise fault if where is None else _within_condition(fault, where) from None
     total = None
     if progress is not None and where is None:
         with database.engine.connect() as connection:
@@ -133,26 +135,25 @@ def export_stream(
     watched = _Watched(stream, total, progress)
     digest, size = hashlib.sha256(), 0
     rows = TableStream(stream.table, watched.batches(), close=stream.close)
-    with rows, written_file(path) as file:
+    with rows, written_files(path, manifest_path(path)) as (file, beside):
         for piece in encode(rows, fmt, infos=[Info("QUERY", query)]):
             file.write(piece)
             digest.update(piece)
             size += len(piece)
         if watched.fault is not None:
             raise watched.fault
-    manifest = Manifest(
-        file=path.name,
-        format=fmt.name,
-        media_type=fmt.content_type,
-        query=query,
-        exported_at=format_timestamp(datetime.now(UTC), digits=3),
-        rows=rows.rows,
-        bytes=size,
-        sha256=digest.hexdigest(),
-        columns=_columns(stream.table),
-    )
-    with written_file(manifest_path(path)) as file:
-        file.write((json.dumps(manifest.as_dict(), ensure_ascii=False, indent=1) + "\n").encode())
+        manifest = Manifest(
+            file=path.name,
+            format=fmt.name,
+            media_type=fmt.content_type,
+            query=query,
+            exported_at=format_timestamp(datetime.now(UTC), digits=3),
+            rows=rows.rows,
+            bytes=size,
+            sha256=digest.hexdigest(),
+            columns=_columns(stream.table),
+        )
+        beside.write((json.dumps(manifest.as_dict(), ensure_ascii=False, indent=1) + "\n").encode())
     return manifest
 
 
@@ -188,9 +189,43 @@ def _columns(table: Table) -> tuple[ManifestColumn, ...]:
     )
 
 
-def _within_condition(fault: QueryError) -> QueryError:
-    """The same fault with its line counted within the condition, which begins on the query's second line."""
-    line = None if fault.line is None else max(fault.line - 1, 1)
+def _closed(where: str) -> str:
+    """The condition, if it stays within the parentheses that it is put into.
+
+    Raises:
+        QueryError: It closes more of them than it opens, so that it would be more than a condition; or it is empty.
+    """
+    tokens = tokenize(where)
+    if not tokens:
+        raise QueryError("the condition is empty", hint="leave it out to have all rows")
+    depth = 0
+    for token in tokens:
+        depth += {"_LPAR": 1, "_RPAR": -1}.get(token.type, 0)
+        if depth < 0:
+            raise fault_at(where, token.start_pos or 0, "this parenthesis closes none that is open")
+    return where
+
+
+def _within_condition(fault: QueryError, where: str) -> QueryError:
+    """The same fault with its place counted within the condition, which begins on the query's second line.
+
+    What is found wrong only where the condition ends lies one character behind it.
+    """
+    line, column, lines = fault.line, fault.column, where.split("\n")
+    if line is not None:
+        line -= 1
+        if line > len(lines):
+            line, column = len(lines), len(lines[-1]) + 1
+    proposal = fault.proposal
+    if proposal is not None:
+        begins, ends = proposal.startswith(_OPENING), proposal.endswith(_CLOSING + _ORDER)
+        proposal = proposal[len(_OPENING) : -len(_CLOSING + _ORDER)] if begins and ends else None
     return QueryError(
-        fault.message, code=fault.code, line=line, column=fault.column, length=fault.length, hint=fault.hint
+        fault.message,
+        code=fault.code,
+        line=line,
+        column=column,
+        length=fault.length,
+        hint=fault.hint,
+        proposal=proposal,
     )

@@ -14,9 +14,11 @@ from catalog.vo.tableset import load_tableset
 
 __all__ = ["RECORD_QUERY", "RowRule", "read_published"]
 
+_PATIENCE_S = 7 * 86_400.0  # the limit of a query that somebody waits for at the other end of a wire is not meant here
+
 
 def read_published(database: Database, adql: str, *, rule: RowRule | None = None) -> TableStream:
-    """All rows of a query over the published tables; whoever gets the stream closes it.
+    """All rows of a query over the published tables, however long it takes; whoever gets the stream closes it.
 
     Args:
         database: Read through its read-only connection.
@@ -28,7 +30,7 @@ def read_published(database: Database, adql: str, *, rule: RowRule | None = None
     """
     resolved = resolve(parse(adql), _tables())
     statement = translate(resolved, dialect=database.dialect, rule=rule)
-    return database.stream(statement, resolved.table)
+    return database.stream(statement, resolved.table, timeout_s=_PATIENCE_S)
 
 
 @cache

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import sqlalchemy as sa
 
 from catalog.db import Database
 from catalog.errors import NotFoundError
 from catalog.formats.encoder import encode
 from catalog.formats.media import parse_format
-from catalog.obscore.files import written_file
+from catalog.obscore.files import make_folder, written_files
 from catalog.obscore.package_obscore import RADIO_TABLE, TABLE, published_table
 from catalog.obscore.published import RECORD_QUERY, RowRule, read_published
 from catalog.opsdb.models import PackagePublication
@@ -27,6 +28,9 @@ from catalog.vo.table import Table, TableStream
 __all__ = ["ObsCoreRecord", "read_record", "read_records", "write_record", "write_records"]
 
 Progress = Callable[[int, int | None], None]
+
+_SLICE_ROWS = 1_000  # turned into text at once
+_ENDING = 2  # digits of the id by which a million records are spread over folders; the first may be a clock's
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +70,8 @@ def read_record(database: Database, did: str, *, rule: RowRule | None = None) ->
     Raises:
         NotFoundError: No published package has this identifier; says so when it was withdrawn, and why.
     """
-    literal = did.replace("'", "''")
-    query = f"{RECORD_QUERY} WHERE obs_publisher_did = '{literal}'"
-    found = list(_records(read_published(database, query, rule=rule)))
+    with _one(database, did, rule) as stream:
+        found = [record for batch in stream for record in _records(stream.table, batch)]
     if not found:
         raise _missing(database, did)
     return found[0]
@@ -76,23 +79,26 @@ def read_record(database: Database, did: str, *, rule: RowRule | None = None) ->
 
 def read_records(database: Database, *, rule: RowRule | None = None) -> Iterator[ObsCoreRecord]:
     """The records of all published packages, in the order of their identifiers, as they are read."""
-    return _records(read_published(database, f"{RECORD_QUERY} ORDER BY obs_publisher_did", rule=rule))
+    with _all(database, rule) as stream:
+        for batch in stream:
+            yield from _records(stream.table, batch)
 
 
 def write_record(record: ObsCoreRecord, folder: Path) -> tuple[Path, Path]:
-    """Write ``<package id>.vot`` and ``<package id>.json`` into a folder, replacing older ones.
+    """Write ``<package id>.vot`` and ``<package id>.json`` into a folder, replacing older ones; both or none.
+
+    Args:
+        record: What to write.
+        folder: Where to.
 
     Returns:
         Both paths.
+
+    Raises:
+        UsageError: The folder is absent or may not be written to, or the disk is full.
     """
-    name = str(record.obs_publisher_did).rpartition("?")[2]
-    votable, document = folder / f"{name}.vot", folder / f"{name}.json"
-    with written_file(votable) as file:
-        for piece in encode(TableStream.from_pylist(record.table, [record.as_dict()]), parse_format("votable/td")):
-            file.write(piece)
-    with written_file(document) as file:
-        file.write(render_document(record).encode())
-    return votable, document
+    (votable,) = _votables(record.table, pa.RecordBatch.from_pylist([record.as_dict()], record.table.arrow_schema))
+    return _write(record, votable, folder, durable=True)
 
 
 def write_records(
@@ -104,6 +110,9 @@ def write_records(
     progress: Progress | None = None,
 ) -> int:
     """Write the records of packages into a folder, which is made if it is absent.
+
+    The records of named packages lie side by side. Those of all packages lie in 256 folders, named by the last two
+    digits of the package's id: there may be millions.
 
     Args:
         database: Read through its read-only connection.
@@ -117,12 +126,14 @@ def write_records(
 
     Raises:
         NotFoundError: A package is not published.
+        UsageError: The folder may not be written to, or the disk is full.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    records = read_records(database, rule=rule) if dids is None else (read_record(database, d, rule=rule) for d in dids)
+    make_folder(folder)
     count = 0
-    for count, record in enumerate(records, start=1):
-        write_record(record, folder)
+    for count, (record, votable) in enumerate(_wanted(database, dids, rule), start=1):
+        part = folder if dids is not None else folder / _package_id(record)[-_ENDING:]
+        make_folder(part)
+        _write(record, votable, part, durable=dids is not None)
         if progress is not None:
             progress(count, None)
     return count
@@ -140,11 +151,62 @@ def render_document(record: ObsCoreRecord) -> str:
     return json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
 
-def _records(stream: TableStream) -> Iterator[ObsCoreRecord]:
+def _wanted(
+    database: Database, dids: Iterable[str] | None, rule: RowRule | None
+) -> Iterator[tuple[ObsCoreRecord, bytes]]:
+    """Records with their VOTables: of the packages named, else of all."""
+    if dids is None:
+        yield from _with_votables(_all(database, rule))
+        return
+    for did in dids:
+        found = list(_with_votables(_one(database, did, rule)))
+        if not found:
+            raise _missing(database, did)
+        yield from found
+
+
+def _all(database: Database, rule: RowRule | None) -> TableStream:
+    return read_published(database, f"{RECORD_QUERY} ORDER BY obs_publisher_did", rule=rule)
+
+
+def _one(database: Database, did: str, rule: RowRule | None) -> TableStream:
+    literal = did.replace("'", "''")
+    return read_published(database, f"{RECORD_QUERY} WHERE obs_publisher_did = '{literal}'", rule=rule)
+
+
+def _with_votables(stream: TableStream) -> Iterator[tuple[ObsCoreRecord, bytes]]:
     with stream:
         for batch in stream:
-            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                yield ObsCoreRecord(stream.table, row)
+            for start in range(0, batch.num_rows, _SLICE_ROWS):
+                some = batch.slice(start, _SLICE_ROWS)
+                yield from zip(_records(stream.table, some), _votables(stream.table, some), strict=True)
+
+
+def _records(table: Table, batch: pa.RecordBatch) -> Iterator[ObsCoreRecord]:
+    for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+        yield ObsCoreRecord(table, row)
+
+
+def _votables(table: Table, batch: pa.RecordBatch) -> Iterator[bytes]:
+    """A VOTable for each row. They are written as one and cut up: text cannot hold a tag, since it is escaped."""
+    document = b"".join(encode(TableStream(table, [batch]), parse_format("votable/td")))
+    head, _, rest = document.partition(b"<TR>")
+    rows, _, tail = rest.rpartition(b"</TR>\n")
+    for row in rows.split(b"</TR>\n<TR>"):
+        yield b"".join((head, b"<TR>", row, b"</TR>\n", tail))
+
+
+def _write(record: ObsCoreRecord, votable: bytes, folder: Path, *, durable: bool) -> tuple[Path, Path]:
+    name = _package_id(record)
+    paths = folder / f"{name}.vot", folder / f"{name}.json"
+    with written_files(*paths, durable=durable) as (one, other):
+        one.write(votable)
+        other.write(render_document(record).encode())
+    return paths
+
+
+def _package_id(record: ObsCoreRecord) -> str:
+    return str(record.obs_publisher_did).rpartition("?")[2]
 
 
 def _missing(database: Database, did: str) -> NotFoundError:
