@@ -203,7 +203,7 @@ class Writer:
         return f"{text} ORDER BY {', '.join(order)}"
 
 
-@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.integers(0, 10_000), min_size=30, max_size=250))
 def test_both_engines_answer_a_generated_query_alike(answers: Any, same: Any, choices: list[int]) -> None:
     query = Writer(choices).query()

@@ -57,12 +57,12 @@ TAKEN = {
     "60 negations": WHERE + nested("s_ra = 1", "NOT (", ")", 60),
     "60 functions": f"SELECT {nested('s_ra', 'ABS(', ')', 60)} FROM ivoa.obscore",
     "a chain of OR": WHERE + " OR ".join(f"s_ra = {n}" for n in range(4_900)),
-    "a chain of AND in OR": WHERE + " OR ".join(["s_ra = 1 AND s_dec = 2"] * 2_000),
-    "many LIKE": WHERE + " OR ".join(["obs_id LIKE '%a%'"] * 4_000),
+    "a chain of AND in OR": WHERE + " OR ".join(["s_ra = 1 AND s_dec = 2"] * 1_000),
+    "many LIKE": WHERE + " OR ".join(["obs_id LIKE '%a%'"] * 2_000),
     "200 terms": f"SELECT {' + '.join(['s_ra'] * 200)} FROM ivoa.obscore",
     "200 texts": f"SELECT {' || '.join(['obs_id'] * 200)} FROM ivoa.obscore",
-    "sums in sums": f"SELECT {nested('s_ra', '(', ' + s_dec' * 100 + ')', 20)} FROM ivoa.obscore",
-    "texts in texts": f"SELECT {nested('obs_id', '(', ' || obs_id' * 100 + ')', 20)} FROM ivoa.obscore",
+    "sums in sums": f"SELECT {nested('s_ra', '(', ' + s_dec' * 100 + ')', 8)} FROM ivoa.obscore",
+    "texts in texts": f"SELECT {nested('obs_id', '(', ' || obs_id' * 100 + ')', 8)} FROM ivoa.obscore",
     "1000 columns": f"SELECT {', '.join(['s_ra'] * 1_000)} FROM ivoa.obscore",
     "50 tables": f"SELECT 1 FROM {', '.join(f'ivoa.obscore AS a{n}' for n in range(50))}",
     "30 natural joins": "SELECT 1 FROM ivoa.obscore AS a" + "".join(f" NATURAL JOIN ivoa.obscore AS a{n}" for n in range(30)),
@@ -188,7 +188,7 @@ def test_mutated_queries_raise_our_own_faults_or_none(
 ) -> None:
     chance = random.Random(20231215)
     outcomes = {"compiled": 0, "refused": 0}
-    for _ in range(5_000):
+    for _ in range(3_000):
         text = mutated(chance.choice(chance.choice([accepted, asked, asked])), chance)
         try:
             compiled(text, tables)
@@ -215,7 +215,7 @@ def test_mutated_queries_that_resolve_are_answered_alike_or_refused_alike(
 ) -> None:
     chance = random.Random(2)
     outcomes = {"answered": 0, "refused": 0}
-    while sum(outcomes.values()) < 150:
+    while sum(outcomes.values()) < 100:
         text = mutated(chance.choice(asked), chance)
         try:
             services["sqlite"].resolve(text)
