@@ -41,7 +41,7 @@ from catalog.opsdb.publication import restore, set_base_url, set_publication, wi
 from catalog.opsdb.queries import Holdings, read_holdings
 from catalog.opsdb.schema import DerivedObjects, current_revision, head_revision, upgrade
 from catalog.settings import Settings, load_settings
-from catalog.tap.examples import load_examples, render_examples
+from catalog.tap.examples import Example, load_examples, render_examples
 from catalog.tap.query import QueryService
 from catalog.tap.schema import TapSchema, spell_names
 from catalog.vo.table import Column, Info, Table, TableStream
@@ -316,10 +316,15 @@ class Catalog:
         )
 
     @cached_property
+    def examples(self) -> tuple[Example, ...]:
+        """Queries to start from."""
+        return load_examples()
+
+    @cached_property
     def examples_document(self) -> bytes:
         """Queries to start from, as a page that programs read too."""
         return render_examples(
-            load_examples(), self.tap, title=self.settings.service.title, base_url=self.public_url("/tap")
+            self.examples, self.tap, title=self.settings.service.title, base_url=self.public_url("/tap")
         )
 
     def close(self) -> None:

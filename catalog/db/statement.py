@@ -23,6 +23,8 @@ _DIALECTS: dict[DialectName, Dialect] = {
     "postgresql": PGDialect_asyncpg(),  # type: ignore[no-untyped-call]
 }
 _DIALECTS["sqlite"].default_schema_name = "main"  # what a logical schema becomes there
+_PREPARER = _DIALECTS["sqlite"].identifier_preparer
+_PREPARER.reserved_words = _PREPARER.reserved_words | {"nothing", "returning"}  # SQLAlchemy does not know these two
 
 
 @dataclass(frozen=True, slots=True)

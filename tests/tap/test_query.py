@@ -72,6 +72,20 @@ def test_two_queries_run_side_by_side(catalog: Catalog) -> None:
             assert next(iter(second)).num_rows == 10
 
 
+def test_names_that_are_words_of_an_engine_are_no_trouble(catalog: Catalog, words_of_engines: list[str]) -> None:
+    """As a column, as a table, inside and outside of a subquery; what ADQL itself reserves is refused."""
+    taken, refused = 0, []
+    for word in words_of_engines:
+        inner = f"SELECT TOP 1 {word}.obs_id AS {word} FROM ivoa.obscore AS {word}"
+        query = f"SELECT t.{word} FROM ({inner}) AS t ORDER BY {word}"
+        try:
+            taken += service(catalog).run(query).read_all().num_rows
+        except QueryError:
+            refused.append(word)
+    assert taken > 250
+    assert not {"nothing", "returning", "lateral", "variadic", "glob", "pragma"} & set(refused)
+
+
 # --- who asks ------------------------------------------------------------------------------------------------
 
 
