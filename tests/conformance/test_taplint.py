@@ -1,4 +1,4 @@
-"""taplint on what describes the service; a stage that says nothing at all has not been run."""
+"""taplint on the service; a stage that says nothing at all has not been run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from catalog.tap.examples import load_examples
 
 pytestmark = pytest.mark.conformance
 
-STAGES = ("TMV", "TME", "TMS", "TMC", "CPV", "CAP", "MDQ", "EXA")
+STAGES = ("TMV", "TME", "TMS", "TMC", "CPV", "CAP", "AVV", "QGE", "QPO", "MDQ", "OBS", "EXA")
 FAULTS = {"ERROR", "WARNING", "FAILURE"}
 OWN_FAULTS = {"CAP": {"KEYX"}}
 """What Debian's 3.4.7 finds and is wrong about: it knows the ADQL features of a draft."""
@@ -80,6 +80,25 @@ def test_taplint_was_not_silent(reports: list[Report], tap_url: str) -> None:
     assert summary(reports, "EXA", "XNUM") == f"Found {count} examples in 1 document"
     assert re.findall(r"\d+/\d+", summary(reports, "EXA", "XVAL")) == [f"{count}/{count}"] * 3
     assert {report.level for report in reports} <= FAULTS | {"INFO", "SUMMARY"}
+
+
+def test_taplint_asked_what_it_asks_of_a_whole_service(reports: list[Report], tap_url: str) -> None:
+    """By GET and POST: a cut by MAXREC, every language, aliases, errors; ObsCore 1.1 with all that it demands."""
+    assert f"{tap_url}/availability" in summary(reports, "AVV", "VURL")
+    assert summary(reports, "AVV", "VALI").endswith("warnings 0, errors 0, fatal 0")
+    for stage, least in (("QGE", 8), ("QPO", 5), ("OBS", 9)):
+        answered, submitted = map(int, summary(reports, stage, "QNUM").rpartition(" ")[2].split("/"))
+        assert answered == submitted >= least
+    asked = [report.text for report in reports if report.stage == "QGE" and report.code == "QGET"]
+    for part in ("LANG=ADQL-2.0", "LANG=ADQL-2.1", "LANG=OOBLECK", "MAXREC=0", "MAXREC=9", "DUMMY=ignore-me", "DUFF"):
+        assert any(part in url for url in asked), part
+    refused = [report.text for report in reports if report.code == "DUFF"]
+    assert len(refused) == 4
+    assert "1.1" in summary(reports, "OBS", "DMID")
+    required, optional, custom = re.findall(r"(\d+)(?:/(\d+))?", summary(reports, "OBS", "COLS").partition(":")[2])
+    assert required == ("30", "30")
+    assert int(optional[0]) >= 20
+    assert custom == ("0", "")
 
 
 def test_pyvo_reads_tap_schema_and_the_tables_alike(tap_url: str) -> None:
