@@ -59,24 +59,26 @@ $(DEMO): | .venv/.run
 	@$(BIN)/python -c "import sqlite3; sqlite3.connect('$@.new').execute('PRAGMA wal_checkpoint(TRUNCATE)')"
 	@mv $@.new $@ && rm -f $@.new-wal $@.new-shm
 
-.venv/bin/python:
+# A file of our own says that .venv is whole: its python is there before its pip is.
+.venv/.made:
 	@.ci/python --check "$(PYTHON)"
 	@.ci/debian venv "$(PYTHON)"
 	@echo "== making .venv with $$("$(PYTHON)" --version)"
 	@"$(PYTHON)" -m venv --clear .venv
+	@touch $@
 
 # What is installed for running, for testing and checking, for the documentation; again when either file changes.
-.venv/.run: pyproject.toml constraints.txt | .venv/bin/python
+.venv/.run: pyproject.toml constraints.txt | .venv/.made
 	@echo "== installing the catalog into .venv"
 	@$(PIP) --editable .
 	@touch $@
 
-.venv/.test: pyproject.toml constraints.txt | .venv/bin/python
+.venv/.test: pyproject.toml constraints.txt | .venv/.made
 	@echo "== installing the catalog and the tools of its tests into .venv"
 	@$(PIP) --editable '.[test,check]'
 	@touch $@ .venv/.run
 
-.venv/.docs: pyproject.toml constraints.txt | .venv/bin/python
+.venv/.docs: pyproject.toml constraints.txt | .venv/.made
 	@echo "== installing the catalog and the tools of its documentation into .venv"
 	@$(PIP) --editable '.[docs]'
 	@touch $@ .venv/.run

@@ -332,7 +332,3 @@ def _exit_code(fault: CatalogError) -> int:
     if isinstance(fault, UsageError):
         return 2
     return 3 if isinstance(fault, UnavailableError) else 1
-
-
-if __name__ == "__main__":
-    main()

@@ -638,6 +638,24 @@ def test_ctrl_c_ends_a_query_at_once_and_without_a_word(
     assert not list(tmp_path.glob("*x.vot*"))
 
 
+def test_ctrl_c_before_anything_has_begun_is_heard() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "catalog", "--version"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment(),
+    ) as process:
+        modules = Path(f"/proc/{process.pid}/maps")
+        wait_for(
+            lambda: (
+                process.poll() is not None or "pydantic_core" in modules.read_text() or "numpy" in modules.read_text()
+            )
+        )
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=20) == (b"", b"")
+        assert process.returncode == 130
+
+
 def test_ctrl_c_while_filling_leaves_what_the_next_run_completes(tmp_path: Path) -> None:
     path = tmp_path / "catalog.db"
     command = ["demo", "--packages", "6000", "--db", f"sqlite:///{path}"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -95,7 +96,7 @@ def test_old_python_is_refused_in_words(tmp_path: Path) -> None:
     old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.2\nexit 1\n', encoding="utf-8")
     old.chmod(0o755)
     made = subprocess.run(
-        ["make", ".venv/bin/python", f"PYTHON={old}"],
+        ["make", ".venv/.made", f"PYTHON={old}"],
         cwd=small_copy(tmp_path / "copy"),
         capture_output=True,
         text=True,
@@ -105,6 +106,15 @@ def test_old_python_is_refused_in_words(tmp_path: Path) -> None:
     assert "Python 3.11 or later is needed" in made.stderr
     assert "is Python 3.9.2" in made.stderr
     assert not (tmp_path / "copy" / ".venv").exists()
+
+
+def test_an_environment_that_was_not_finished_is_made_anew(tmp_path: Path) -> None:
+    folder = small_copy(tmp_path / "copy")
+    unfinished = folder / ".venv" / "bin" / "python"
+    unfinished.parent.mkdir(parents=True)
+    unfinished.symlink_to(sys.executable)
+    subprocess.run(["make", ".venv/.made", f"PYTHON={sys.executable}"], cwd=folder, check=True, capture_output=True)
+    subprocess.run([unfinished, "-m", "pip", "--version"], check=True, capture_output=True)
 
 
 @pytest.mark.parametrize(
