@@ -308,6 +308,8 @@ def serve(
         catalog.announce()
         url = catalog.public_url()
         say(f"serving {url}/ (TAP at {url}/tap); Ctrl-C stops it")
+        if not settings.service.is_address_known:
+            say(f"clients are told {url}; set service.base_url to the address that they reach this machine by")
         run(catalog, listener)
 
 

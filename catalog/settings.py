@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 _PREFIX = "CATALOG_"
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  (listened at only when the operator says so)
 _CONFIG_VARIABLE = "CATALOG_CONFIG"
 
 
@@ -102,6 +103,11 @@ class ServiceSettings(_Section):
         """Base URL, as clients see it."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return self.base_url or f"http://{host}:{self.port}"
+
+    @property
+    def is_address_known(self) -> bool:
+        """Whether clients can use `url`; a host that stands for every address of this machine is none for them."""
+        return self.base_url is not None or self.host not in _EVERYWHERE
 
 
 class TapSettings(_Section):

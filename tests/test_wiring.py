@@ -210,6 +210,14 @@ def test_the_address_is_made_of_host_and_port(host: str, url: str) -> None:
     assert ServiceSettings(host=host).url == url
 
 
+def test_a_host_that_stands_for_all_is_no_address_for_clients() -> None:
+    everywhere = "0.0.0.0"  # noqa: S104  (nobody listens)
+    assert not ServiceSettings(host=everywhere).is_address_known
+    assert not ServiceSettings(host="::").is_address_known
+    assert ServiceSettings(host=everywhere, base_url="https://data.example.org").is_address_known
+    assert ServiceSettings().is_address_known
+
+
 # --- for people ----------------------------------------------------------------------------------------------
 
 
