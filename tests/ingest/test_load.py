@@ -1,14 +1,9 @@
-"""Records into a catalog of either engine: repeated, contradicting, late, out of order, killed midway."""
+"""Records into a catalog of either engine: repeated, contradicting, late, out of order."""
 
 from __future__ import annotations
 
 import copy
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -115,7 +110,7 @@ def test_repeating_changes_nothing(
 @pytest.mark.parametrize(
     ("change", "field", "reason"),
     [
-        (lambda r: r.update(checksum="c" * 64), "checksum", "its bytes differ"),
+        (lambda r: r.update(checksum="c" * 64, copies=[]), "checksum", "its bytes differ"),
         (lambda r: r.update(size_bytes=1), "size_bytes", "recorded with 2048 bytes, not 1"),
         (lambda r: r["files"][0].update(checksum="c" * 64), "files.0.checksum", "its bytes differ"),
         (lambda r: r["files"][0].update(size_bytes=7), "files.0.size_bytes", "recorded with 1000 bytes, not 7"),
@@ -188,6 +183,18 @@ def test_what_was_open_is_completed(catalog: Database, ingest: Ingest, record: R
         assert session.scalar(sa.select(sa.func.count()).select_from(RawDataFile)) == 2
         assert session.scalar(sa.select(sa.func.count()).select_from(RawDataPackageMetadata)) == 1
     assert outcomes(ingest(catalog, write(tmp_path, whole))) == {"unchanged": 1}
+
+
+def test_size_and_checksum_may_come_after_a_copy_that_was_verified(
+    catalog: Database, ingest: Ingest, content: Content, record: Record, small: Database, tmp_path: Path
+) -> None:
+    whole = copy.deepcopy(record)
+    for name in ("size_bytes", "checksum"):
+        del record[name]
+    early, late = write(tmp_path, record, name="early.jsonl"), write(tmp_path, whole, name="late.jsonl")
+    assert outcomes(ingest(catalog, early, late)) == {"created": 1, "completed": 1}
+    assert outcomes(ingest(small, late, early)) == {"created": 1, "unchanged": 1}
+    assert content(catalog) == content(small)
 
 
 def test_what_an_operator_changed_stays(small: Database, ingest: Ingest, record: Record, tmp_path: Path) -> None:
@@ -294,7 +301,7 @@ def test_a_parked_record_goes_in_when_its_parent_comes(
 def test_a_parked_record_that_turns_out_wrong_is_refused_and_let_go(
     small: Database, ingest: Ingest, content: Content, record: Record, tmp_path: Path
 ) -> None:
-    orphan = copy.deepcopy(record) | {"checksum": "c" * 64}
+    orphan = copy.deepcopy(record) | {"checksum": "c" * 64, "copies": []}
     del orphan["executed_obs_unit"]["obs_unit"]
     path = write(tmp_path, {}, orphan, name="late.jsonl")
     ingest(small, path)
@@ -440,60 +447,6 @@ def test_some_orders_of_arrival_end_in_the_same_catalog(
     assert end_of(catalog, ingest, content, [[one] for one in reversed(records)], tmp_path) == expected
     again = end_of(catalog, ingest, content, [records[::2], records[1::2]], tmp_path)
     assert again == expected
-
-
-# Killed
-
-
-KILLED = """
-import sys, time
-from pathlib import Path
-from catalog.db import Database
-from catalog.ingest import load
-from catalog.ingest.paths import ingest_paths
-load.BATCH_RECORDS = 20
-with Database(sys.argv[1]) as database:
-    def slowly(done, total):
-        time.sleep(0.002)
-    ingest_paths(database, [Path(sys.argv[2])], create_instruments=True, progress=slowly)
-"""
-
-
-def test_a_killed_ingest_loses_nothing_committed_and_is_completed_by_another(
-    catalog: Database,
-    catalog_url: str,
-    ingest: Ingest,
-    content: Content,
-    record: Record,
-    small: Database,
-    tmp_path: Path,
-) -> None:
-    records = []
-    for number in range(600):
-        one = copy.deepcopy(record) | {"sequence": number, "relative_path": f"{number}.tar"}
-        one["files"][0]["relative_path"] = f"{number}.g3"
-        records.append(one)
-    del records[0]["executed_obs_unit"]["obs_unit"]
-    path = write(tmp_path, *records)
-    count = sa.select(sa.func.count()).select_from(RawDataPackage)
-    process = subprocess.Popen([sys.executable, "-c", KILLED, catalog_url, str(path)])
-    try:
-        committed = 0
-        while committed < 60:
-            assert process.poll() is None, "it ended before it could be killed"
-            time.sleep(0.02)
-            with catalog.engine.connect() as connection:
-                committed = connection.scalar(count) or 0
-    finally:
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-    with catalog.engine.connect() as connection:
-        kept = connection.scalar(count) or 0
-    assert committed <= kept < 600
-    summary = ingest(catalog, path)
-    assert summary.ok
-    assert (summary.created, summary.unchanged + summary.completed) == (600 - kept, kept + summary.unparked)
-    assert content(catalog) == end_of(small, ingest, content, [records], tmp_path)
 
 
 def test_modules_that_are_created_say_so(small: Database, ingest: Ingest, record: Record, tmp_path: Path) -> None:

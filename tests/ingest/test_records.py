@@ -92,6 +92,7 @@ def test_a_whole_record_is_read(record: Record) -> None:
         ("copies.0.location", "nowhere", "copies.0.location", "expected SITE/NAME"),
         ("copies.0.location.bucket", "b", "copies.0.location", "does not belong to a disk location"),
         ("copies", ["a/b", "a/b"], None, "at most one per location"),
+        ("copies.0.checksum", "b" * 64, None, "the copy at ccat/buffer has another checksum"),
     ],
 )
 def test_a_wrong_field_is_named_with_its_reason(
@@ -109,6 +110,14 @@ def test_a_wrong_field_is_named_with_its_reason(
 def test_a_missing_field_is_named(record: Record, place: str, field: str, tmp_path: Path) -> None:
     del record[place]
     assert problems(record, tmp_path) == [(field, "the field is missing")]
+
+
+def test_a_copy_with_another_checksum_may_be_anything_but_whole(record: Record) -> None:
+    """Also whole, where another algorithm proves nothing."""
+    record["copies"][0] |= {"checksum": "b" * 64, "verification": "mismatch"}
+    assert parse_record(record).copies[0].verification == "mismatch"
+    record["copies"][0] |= {"checksum": "b" * 32, "checksum_algorithm": "md5", "verification": "ok"}
+    assert parse_record(record).copies[0].verification == "ok"
 
 
 def test_a_file_listed_twice_is_refused(record: Record, tmp_path: Path) -> None:

@@ -126,3 +126,18 @@ def check_unique(copies: tuple[CopyRecord, ...]) -> None:
         if place in seen:
             raise ValueError(f"two copies at {place[0]}/{place[1]}; expected at most one per location")
         seen.add(place)
+
+
+def check_verified(copies: tuple[CopyRecord, ...], checksum: str | None, algorithm: ChecksumAlgorithm | None) -> None:
+    """Refuse a copy that was found whole with another checksum than that of the thing itself.
+
+    Raises:
+        ValueError: There is one; different algorithms prove nothing.
+    """
+    own = algorithm or ChecksumAlgorithm.SHA256
+    for copy in copies:
+        known = checksum is not None and copy.checksum is not None
+        is_comparable = known and (copy.checksum_algorithm or ChecksumAlgorithm.SHA256) is own
+        if copy.verification is Verification.OK and is_comparable and copy.checksum != checksum:
+            place = f"{copy.location.site}/{copy.location.name}"
+            raise ValueError(f"the copy at {place} has another checksum; its verification cannot be 'ok'")

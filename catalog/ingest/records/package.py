@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, model_validator
 
-from catalog.ingest.records.location import Copies, check_unique
+from catalog.ingest.records.location import Copies, check_unique, check_verified
 from catalog.ingest.records.metadata import MetadataRecord
 from catalog.ingest.records.observation import ExecutedObsUnitRecord
 from catalog.ingest.records.values import (
@@ -61,6 +61,7 @@ class FileRecord(Record):
         check_checksum(self.checksum, self.checksum_algorithm)
         check_order(self, "start_time", "end_time")
         check_unique(self.copies)
+        check_verified(self.copies, self.checksum, self.checksum_algorithm)
         return self
 
 
@@ -115,6 +116,7 @@ class PackageRecord(Record):
     def _whole(self) -> Self:
         check_checksum(self.checksum, self.checksum_algorithm)
         check_unique(self.copies)
+        check_verified(self.copies, self.checksum, self.checksum_algorithm)
         paths: set[str] = set()
         for file in self.files:
             if file.relative_path in paths:
