@@ -44,7 +44,7 @@ def test_maxrec_may_be_zero() -> None:
         ([("QUERY", "  ")], "QUERY is missing"),
         ([QUERY, ("query", "x")], "QUERY was given more than once"),
         ([QUERY, ("MAXREC", "1"), ("maxrec", "2")], "MAXREC was given more than once"),
-        ([QUERY, ("MAXREC", "-1")], "MAXREC is -1"),
+        ([QUERY, ("MAXREC", "-1")], "MAXREC is '-1'"),
         ([QUERY, ("MAXREC", "ten")], "MAXREC is 'ten'"),
         ([QUERY, ("LANG", "OOBLECK")], "LANG is 'OOBLECK'"),
         ([QUERY, ("LANG", "ADQL-3.0")], "LANG is 'ADQL-3.0'"),
