@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from catalog.dali import TapParameters, parse_parameters
+from catalog.dali import TapParameters, parse_detail, parse_parameters
 from catalog.errors import ParameterError
 
 QUERY = ("QUERY", "SELECT 1 FROM t")
@@ -31,6 +31,22 @@ def test_what_old_clients_send_is_tolerated() -> None:
 
 def test_responseformat_goes_before_format() -> None:
     assert parse_parameters([QUERY, ("FORMAT", "csv"), ("RESPONSEFORMAT", "tsv")]).responseformat == "tsv"
+
+
+@pytest.mark.parametrize(("text", "maxrec"), [("007", 7), (" 5 ", 5), ("", None), ("  ", None), ("9" * 30, 10**30 - 1)])
+def test_maxrec_is_read_as_it_is_written(text: str, maxrec: int | None) -> None:
+    assert parse_parameters([QUERY, ("MAXREC", text)]).maxrec == maxrec
+
+
+@pytest.mark.parametrize(("pairs", "detail"), [([], "max"), ([("detail", "MIN")], "min"), ([("DETAIL", "max")], "max")])
+def test_detail_of_the_tables(pairs: list[tuple[str, str]], detail: str) -> None:
+    assert parse_detail(pairs) == detail
+
+
+@pytest.mark.parametrize("pairs", [[("detail", "some")], [("detail", "min"), ("DETAIL", "min")]])
+def test_another_detail_is_refused(pairs: list[tuple[str, str]]) -> None:
+    with pytest.raises(ParameterError, match="DETAIL"):
+        parse_detail(pairs)
 
 
 def test_maxrec_may_be_zero() -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -105,12 +106,12 @@ def test_the_examples_are_a_page_that_is_well_formed_xml(service: Any) -> None:
     answer = httpx.get(f"{service.tap}/examples")
     assert answer.headers["content-type"].startswith("text/html")
     links = etree.fromstring(answer.content).xpath("//*[@typeof='example']//@href")
-    assert len(links) > 20
-    asked = httpx.get(links[0], timeout=60)
-    assert asked.status_code == 200
-    assert asked.headers["content-type"].startswith("text/csv")
-    front = httpx.get(f"{service.url}/").text
-    assert f'href="{service.tap}/examples"' in front
+    assert len(links) > 40
+    for link, media_type in zip(links, ("text/html", "text/csv"), strict=False):
+        asked = httpx.get(urljoin(f"{service.tap}/examples", link), timeout=60)
+        assert asked.status_code == 200
+        assert asked.headers["content-type"].startswith(media_type)
+    assert 'href="tap/examples"' in httpx.get(f"{service.url}/").text
 
 
 def test_declared_limits_are_those_of_the_settings(service: Any) -> None:
