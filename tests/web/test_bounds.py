@@ -158,11 +158,16 @@ def test_a_second_request_on_a_connection_may_take_its_time_to_begin(impatient: 
 
 
 def test_a_query_that_takes_longer_than_a_request_may_is_answered(impatient: Any) -> None:
-    count = "SELECT COUNT(*) AS n FROM fyst.files AS a, fyst.files AS b, fyst.programs AS c, fyst.programs AS d"
-    began = time.monotonic()
-    answer = impatient.get(count)
-    assert answer.status_code == 200
-    assert time.monotonic() - began > 0.5, "the query is too quick for this test"
+    tables, seconds = "fyst.files AS a, fyst.files AS b", 0.0
+    for name in "cdefg":  # a machine may be ten times as quick as another
+        tables += f", fyst.programs AS {name}"
+        began = time.monotonic()
+        answer = impatient.get(f"SELECT COUNT(*) AS n FROM {tables}")
+        seconds = time.monotonic() - began
+        assert answer.status_code == 200
+        if seconds > 0.5:
+            break
+    assert seconds > 0.5, "the queries are too quick for this test"
 
 
 def test_a_client_that_does_not_read_loses_its_place(impatient: Any, readers: Callable[..., int]) -> None:
