@@ -7,10 +7,13 @@
     │   ├── SettingsError         a setting is unknown, missing or of the wrong kind
     │   ├── QueryError            the ADQL text is not valid; carries code, position, hint and proposal
     │   ├── ParameterError        a protocol parameter is unknown, repeated or out of range
-    │   └── NotFoundError         no such identifier, table, resource
+    │   ├── NotFoundError         no such identifier, table, resource
+    │   ├── AuthorizationError    the caller may not do it, whoever else may
+    │   └── PhaseError            the phase of the job does not allow it (any more)
     ├── IntegrityError            the operations database refuses the change; says which rule
     ├── ResourceLimitError        a limit was reached: time, rows, bytes, depth
-    │   └── QueryTimeoutError     the database did not answer within the allowed time
+    │   ├── QueryTimeoutError     the database did not answer within the allowed time
+    │   └── QuotaError            the caller has his share already; says when to ask again
     ├── UnavailableError          a service that we depend on does not answer
     └── InternalError             our own mistake; the text shown outside says nothing of the inside
 
@@ -21,13 +24,16 @@ A fault is raised where it is known, with the sentence the user will read. It be
 from __future__ import annotations
 
 __all__ = [
+    "AuthorizationError",
     "CatalogError",
     "IntegrityError",
     "InternalError",
     "NotFoundError",
     "ParameterError",
+    "PhaseError",
     "QueryError",
     "QueryTimeoutError",
+    "QuotaError",
     "ResourceLimitError",
     "SettingsError",
     "UnavailableError",
@@ -81,6 +87,18 @@ class NotFoundError(UsageError):
     code = "NotFoundFault"
 
 
+class AuthorizationError(UsageError):
+    """This caller may not do it: the thing belongs to another."""
+
+    code = "AuthorizationFault"
+
+
+class PhaseError(UsageError):
+    """The phase of the job does not allow it (UWS 1.1 section 2.2.3)."""
+
+    code = "PhaseFault"
+
+
 class QueryError(UsageError):
     """The ADQL text is not valid (ADQL 2.1).
 
@@ -131,6 +149,22 @@ class QueryTimeoutError(ResourceLimitError):
     """The database did not answer within the allowed time."""
 
     code = "TimeoutFault"
+
+
+class QuotaError(ResourceLimitError):
+    """The caller has as much as one caller may have.
+
+    Args:
+        message: What there is too much of, and how much is allowed.
+        retry_after: Seconds after which asking again may help.
+        hint: What makes room sooner.
+    """
+
+    code = "QuotaFault"
+
+    def __init__(self, message: str, *, retry_after: int, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
 
 
 class UnavailableError(CatalogError):
