@@ -17,16 +17,19 @@ class Datatype(Enum):
     """A VOTable primitive and its equivalents elsewhere.
 
     Each value is ``(votable, arrow scalar, numpy big-endian, FITS letter, ADQL)``. The numpy code is what BINARY2
-    and FITS write; text types have none.
+    and FITS write; text and bits have none. A complex number is a pair of the scalars that Arrow and numpy know.
     """
 
     BOOLEAN = ("boolean", pa.bool_(), "?", "L", "INTEGER")
+    BIT = ("bit", pa.bool_(), None, "X", "INTEGER")
     UNSIGNED_BYTE = ("unsignedByte", pa.uint8(), ">u1", "B", "SMALLINT")
     SHORT = ("short", pa.int16(), ">i2", "I", "SMALLINT")
     INT = ("int", pa.int32(), ">i4", "J", "INTEGER")
     LONG = ("long", pa.int64(), ">i8", "K", "BIGINT")
     FLOAT = ("float", pa.float32(), ">f4", "E", "REAL")
     DOUBLE = ("double", pa.float64(), ">f8", "D", "DOUBLE PRECISION")
+    FLOAT_COMPLEX = ("floatComplex", pa.float32(), ">f4", "C", "VARCHAR")
+    DOUBLE_COMPLEX = ("doubleComplex", pa.float64(), ">f8", "M", "VARCHAR")
     CHAR = ("char", pa.string(), None, "A", "VARCHAR")
     UNICODE_CHAR = ("unicodeChar", pa.string(), None, "A", "VARCHAR")
 
@@ -48,6 +51,21 @@ class Datatype(Enum):
         return self in (Datatype.FLOAT, Datatype.DOUBLE)
 
     @property
+    def is_complex(self) -> bool:
+        """Whether values are pairs: the real and the imaginary part."""
+        return self in (Datatype.FLOAT_COMPLEX, Datatype.DOUBLE_COMPLEX)
+
+    @property
+    def is_flag(self) -> bool:
+        """Whether values are true or false."""
+        return self in (Datatype.BOOLEAN, Datatype.BIT)
+
+    @property
+    def parts(self) -> int:
+        """Arrow scalars that make one value."""
+        return 2 if self.is_complex else 1
+
+    @property
     def is_integer(self) -> bool:
         """Whether values are whole numbers."""
         return self in (Datatype.UNSIGNED_BYTE, Datatype.SHORT, Datatype.INT, Datatype.LONG)
@@ -62,7 +80,7 @@ class Datatype(Enum):
         """The member with this VOTable name.
 
         Raises:
-            ValueError: No such datatype, or one that the toolkit does not write (bit, complex).
+            ValueError: No such datatype.
         """
         for member in cls:
             if member.votable == name:
