@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import IO, Literal
 
 from catalog.errors import ParameterError
 
-__all__ = ["TapParameters", "parse_detail", "parse_maxrec", "parse_parameters", "single_values"]
+__all__ = ["TapParameters", "UploadedFile", "parse_detail", "parse_maxrec", "parse_parameters", "single_values"]
 
 _RUNID_LENGTH = 64  # TAP 1.1 section 2.7.6
 _MAXREC = re.compile("[0-9]{1,1000}")
@@ -25,6 +25,23 @@ class TapParameters:
     maxrec: int | None = None
     responseformat: str | None = None
     runid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UploadedFile:
+    """A file that came with a request, for ``UPLOAD=…,param:NAME`` to name (DALI 1.1 section 3.4.5)."""
+
+    name: str
+    """Of the part of the body."""
+
+    content_type: str
+    """As the client says, with parameters; empty when it says nothing."""
+
+    size: int
+    """Bytes."""
+
+    file: IO[bytes]
+    """At its beginning; readable and seekable."""
 
 
 def single_values(pairs: Iterable[tuple[str, str]], known: Iterable[str]) -> Mapping[str, str]:

@@ -120,6 +120,9 @@ class TapSettings(_Section):
     sync_concurrency: Annotated[int, Field(ge=1)] = 20
     """Queries that run at once; on PostgreSQL each holds a connection."""
 
+    upload_limit_bytes: Annotated[int, Field(ge=0)] = 100_000_000
+    """Size of all files together that a request may bring; 0 lets none in."""
+
 
 class Settings(_Section):
     """Everything that an operator may decide."""

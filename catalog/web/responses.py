@@ -136,31 +136,35 @@ class StreamResponse(Response):
         prepare: Starts the work; called in a worker thread.
         admission: Where the place comes from.
         refuse: The document for what fails before the first piece.
+        close: Called at the end, whatever happens; lets go of what the work needed.
     """
 
     def __init__(
-        self, prepare: Callable[[], Answer], *, admission: Admission, refuse: Callable[[Exception], Response]
+        self,
+        prepare: Callable[[], Answer],
+        *,
+        admission: Admission,
+        refuse: Callable[[Exception], Response],
+        close: Callable[[], None] = lambda: None,
     ) -> None:
         self.status_code = 200
         self.background = None
         self._prepare = prepare
         self._admission = admission
         self._refuse = refuse
+        self._close = close
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, and watch the client meanwhile."""
-        async with anyio.create_task_group() as tasks:
-
-            async def watch() -> None:
-                while (await receive())["type"] != "http.disconnect":
-                    pass
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_cancel_when_gone, receive, tasks.cancel_scope)
+                refusal = await self._answer(scope, send)
+                if refusal is not None:
+                    await refusal(scope, receive, send)
                 tasks.cancel_scope.cancel()
-
-            tasks.start_soon(watch)
-            refusal = await self._answer(scope, send)
-            if refusal is not None:
-                await refusal(scope, receive, send)
-            tasks.cancel_scope.cancel()
+        finally:
+            self._close()
 
     async def _answer(self, scope: Scope, send: Send) -> Response | None:
         """Send the answer, or say what is to be sent instead of it."""
@@ -195,6 +199,12 @@ class StreamResponse(Response):
             _LOG.warning("an answer was broken off: %s", as_fault(error).message)
         else:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _cancel_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()
 
 
 class _Work:

@@ -15,7 +15,7 @@ from catalog.formats.encoder import encode
 from catalog.formats.media import DEFAULT_FORMAT, parse_format
 from catalog.vosi import render_availability, render_capabilities, render_table, render_tables
 from catalog.web.documents import XML, document_response
-from catalog.web.parameters import read_pairs
+from catalog.web.parameters import read_form, read_pairs
 from catalog.web.responses import Answer, StreamResponse, accepts_json, as_fault, fault_response
 from catalog.wiring import Catalog
 
@@ -37,14 +37,21 @@ def routes() -> list[Route]:
 async def sync(request: Request) -> Response:
     """Run a query and answer with its rows."""
     as_json = accepts_json(request.headers.get("accept"))
+    catalog: Catalog = request.app.state.catalog
     try:
-        params = parse_parameters(await read_pairs(request))
+        form = await read_form(request, upload_limit_bytes=catalog.settings.tap.upload_limit_bytes)
     except CatalogError as fault:
         return fault_response(fault, as_json=as_json)
+    try:
+        params = parse_parameters(form.pairs)
+    except CatalogError as fault:
+        form.close()
+        return fault_response(fault, as_json=as_json)
     return StreamResponse(
-        partial(_prepare, request.app.state.catalog, params, request.url.path),
+        partial(_prepare, catalog, params, request.url.path),
         admission=request.app.state.admission,
         refuse=lambda error: fault_response(as_fault(error), query=params.query, as_json=as_json),
+        close=form.close,
     )
 
 
