@@ -52,15 +52,15 @@ class Spelling:
 
 
 def array_length(column: Column) -> int | None:
-    """Number of characters or elements that every cell has; None when it varies or the column is a scalar.
+    """Number of characters or Arrow scalars that every cell has; None when it varies or the column is a scalar.
 
-    ``arraysize`` of several dimensions counts as their product (VOTable 1.4 section 2.2).
+    ``arraysize`` of several dimensions counts as their product (VOTable 1.4 section 2.2). A complex number is two.
     """
     arraysize = column.arraysize or ""
-    if arraysize.endswith("*") or not arraysize:
+    if arraysize.endswith("*") or not (arraysize or column.is_array):
         return None
-    length = 1
-    for dimension in arraysize.split("x"):
+    length = column.datatype.parts
+    for dimension in filter(None, arraysize.split("x")):
         length *= int(dimension)
     return length
 
@@ -104,6 +104,8 @@ def _scalar_text(values: pa.Array, datatype: Datatype, spelling: Spelling) -> pa
         return values
     if datatype is Datatype.BOOLEAN:
         return pc.if_else(values, spelling.true, spelling.false)
+    if datatype is Datatype.BIT:
+        return pc.if_else(values, "1", "0")
     text = values.cast(pa.string())
     if datatype.is_integer or pc.all(pc.is_finite(values)).as_py() is not False:
         return text
@@ -129,4 +131,4 @@ def _array_text(array: pa.Array, datatype: Datatype, spelling: Spelling) -> pa.A
 def _missing(datatype: Datatype, spelling: Spelling) -> str:
     if datatype is Datatype.BOOLEAN:
         return spelling.missing_boolean
-    return spelling.missing_float if datatype.is_float else spelling.missing_integer
+    return spelling.missing_float if datatype.is_float or datatype.is_complex else spelling.missing_integer

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from catalog.formats.cells import Spelling, array_length, cell_text, text_bytes, text_parts
 from catalog.vo.table import Column
+from catalog.vo.types import Datatype
 
 __all__ = ["TableData"]
 
@@ -62,10 +63,10 @@ def _cells(array: pa.Array, column: Column) -> pa.Array:
         return _escaped(array)
     cells = cell_text(array, column, _SPELLING)
     length = array_length(column) if column.is_array else None
-    if length is None or not array.null_count or column.datatype.is_integer:
+    if length is None or not array.null_count or column.datatype.is_integer or column.datatype is Datatype.BIT:
         return cells
     # Validators count the elements of an array of stated length even in an empty cell; NaN and ? say null themselves.
-    missing = "NaN" if column.datatype.is_float else "?"
+    missing = "?" if column.datatype is Datatype.BOOLEAN else "NaN"
     return cells.fill_null(" ".join([missing] * length))
 
 
