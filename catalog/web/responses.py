@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
 
@@ -31,7 +32,18 @@ from catalog.formats.votable import error_document
 from catalog.vo.table import Info
 from catalog.web.admission import Admission
 
-__all__ = ["Answer", "StreamResponse", "accepts_json", "as_fault", "fault_headers", "fault_response", "fault_status"]
+__all__ = [
+    "Answer",
+    "StreamResponse",
+    "accepts_json",
+    "as_fault",
+    "breaking_off",
+    "cancel_when_gone",
+    "fault_headers",
+    "fault_response",
+    "fault_status",
+    "send_piece",
+]
 
 _LOG = logging.getLogger(__name__)
 _VOTABLE = "application/x-votable+xml"
@@ -158,7 +170,7 @@ class StreamResponse(Response):
         """Answer, and watch the client meanwhile."""
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_cancel_when_gone, receive, tasks.cancel_scope)
+                tasks.start_soon(cancel_when_gone, receive, tasks.cancel_scope)
                 refusal = await self._answer(scope, send)
                 if refusal is not None:
                     await refusal(scope, receive, send)
@@ -186,22 +198,37 @@ class StreamResponse(Response):
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
 
     async def _send(self, send: Send, work: _Work, piece: bytes | None) -> None:
-        try:
+        with breaking_off():
             while piece is not None:
-                for start in range(0, len(piece), _SLICE_BYTES):
-                    part = piece[start : start + _SLICE_BYTES]
-                    with anyio.fail_after(_SLICE_SECONDS):
-                        await send({"type": "http.response.body", "body": part, "more_body": True})
+                await send_piece(send, piece)
                 piece = await work.next()
-        except TimeoutError:
-            _LOG.warning("an answer was broken off: the client reads less than 4 kB/s")
-        except Exception as error:
-            _LOG.warning("an answer was broken off: %s", as_fault(error).message)
-        else:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _cancel_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:
+@contextmanager
+def breaking_off() -> Iterator[None]:
+    """What fails in here ends an answer that has begun: without its end, so that nobody takes a part for the whole."""
+    try:
+        yield
+    except TimeoutError:
+        _LOG.warning("an answer was broken off: the client reads less than 4 kB/s")
+    except Exception as error:
+        _LOG.warning("an answer was broken off: %s", as_fault(error).message)
+
+
+async def send_piece(send: Send, piece: bytes) -> None:
+    """Send bytes of an answer that has begun.
+
+    Raises:
+        TimeoutError: The client does not take them.
+    """
+    for start in range(0, len(piece), _SLICE_BYTES):
+        with anyio.fail_after(_SLICE_SECONDS):
+            await send({"type": "http.response.body", "body": piece[start : start + _SLICE_BYTES], "more_body": True})
+
+
+async def cancel_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:
+    """Watch a client that has nothing more to send, and cancel the scope when it hangs up."""
     while (await receive())["type"] != "http.disconnect":
         pass
     scope.cancel()
