@@ -183,9 +183,9 @@ class Catalog:
 
     def ingest(
         self,
-        paths: Sequence[Path],
+        paths: Sequence[str | Path],
         *,
-        tar_dir: Path | None = None,
+        tar_dir: str | Path | None = None,
         create_instruments: bool = False,
         dry_run: bool = False,
         program: str | None = None,
@@ -197,8 +197,8 @@ class Catalog:
         named = {} if program is None else {"program": program}
         return ingest_paths(
             self.database,
-            paths,
-            tar_dir=tar_dir,
+            [Path(path) for path in paths],
+            tar_dir=None if tar_dir is None else Path(tar_dir),
             create_instruments=create_instruments,
             dry_run=dry_run,
             location=location,
@@ -249,14 +249,14 @@ class Catalog:
         return read_record(self.database, did, rule=self._rule(ANONYMOUS))
 
     def write_records(
-        self, folder: Path, *, dids: Iterable[str] | None = None, progress: Progress | None = None
+        self, folder: str | Path, *, dids: Iterable[str] | None = None, progress: Progress | None = None
     ) -> int:
         """Write a VOTable and a JSON sidecar per package; of every published one when ``dids`` is None."""
         rule = self._rule(ANONYMOUS)
-        return write_records(self.database, folder, dids=dids, rule=rule, progress=progress)
+        return write_records(self.database, Path(folder), dids=dids, rule=rule, progress=progress)
 
     def export_obscore(
-        self, path: Path, *, fmt: str | None = None, where: str | None = None, progress: Progress | None = None
+        self, path: str | Path, *, fmt: str | None = None, where: str | None = None, progress: Progress | None = None
     ) -> Manifest:
         """Write ``ivoa.obscore`` to a file, with a manifest beside it.
 
@@ -266,7 +266,8 @@ class Catalog:
             where: ADQL condition.
             progress: Told the rows written so far.
         """
-        return export_obscore(self.database, path, fmt=fmt, where=where, rule=self._rule(ANONYMOUS), progress=progress)
+        rule = self._rule(ANONYMOUS)
+        return export_obscore(self.database, Path(path), fmt=fmt, where=where, rule=rule, progress=progress)
 
     def holdings(self) -> PublishedHoldings:
         """Counts for people, at most a few seconds old."""

@@ -47,6 +47,16 @@ def changed(**sections: Any) -> Settings:
     return Settings(**sections)
 
 
+def test_files_and_folders_may_be_named_by_text(filled: Catalog, tmp_path: Path) -> None:
+    exported = filled.export_obscore(str(tmp_path / "all.csv"))
+    assert exported.rows == filled.write_records(str(tmp_path / "records")) == count(filled)
+    assert (tmp_path / "all.csv").stat().st_size
+    with open_catalog(f"sqlite:///{tmp_path}/other.db") as other:
+        other.init()
+        (tmp_path / "none.jsonl").touch()
+        assert other.ingest([str(tmp_path / "none.jsonl")]).created == 0
+
+
 # --- opening -------------------------------------------------------------------------------------------------
 
 
