@@ -21,12 +21,13 @@ from catalog.db.plan import expected_rows
 from catalog.db.postgresql import CONNECT_SECONDS, PostgresqlReader, session_options
 from catalog.db.sqlite import BUSY_SECONDS, SqlFunction, SqliteReader, prepare_writer
 from catalog.db.statement import Query, compile_statement
+from catalog.db.temporary import TemporaryTable
 from catalog.errors import CatalogError, SettingsError, UnavailableError
 from catalog.vo.table import Table, TableStream
 
 __all__ = ["Database"]
 
-_LOGICAL_SCHEMAS = ("ops", "catalog", "ivoa", "fyst", "tap_schema")
+_LOGICAL_SCHEMAS = ("ops", "catalog", "ivoa", "fyst", "tap_schema", "uws")
 _BEGIN = "catalog_begin"  # execution option: how a transaction begins on SQLite
 
 
@@ -110,6 +111,7 @@ class Database:
         *,
         maxrec: int | None = None,
         timeout_s: float | None = None,
+        temporary: Sequence[TemporaryTable] = (),
     ) -> TableStream:
         """Run a SELECT on a read-only connection and hand out its rows as Arrow batches.
 
@@ -122,6 +124,7 @@ class Database:
                 of blank-separated numbers.
             maxrec: Rows to pass on. The statement itself must allow one more, so that a cut is noticed.
             timeout_s: Seconds that the database may spend, without the time that the reader takes.
+            temporary: Tables that the statement finds besides, on its connection alone.
 
         Raises:
             QueryTimeoutError: The time is over.
@@ -131,7 +134,7 @@ class Database:
             InternalError: Anything else; the log has the driver's words.
         """
         seconds = self._timeout_s if timeout_s is None else timeout_s
-        batches = Batches(self._reader.start(self._compile(statement), table, seconds))
+        batches = Batches(self._reader.start(self._compile(statement), table, seconds, temporary))
         with self._lock:
             if self._closed:
                 raise UnavailableError("the catalog is closed")
@@ -142,13 +145,21 @@ class Database:
         """The text and the values that a SELECT becomes, as the driver gets them."""
         return self._compile(statement)
 
-    def explain(self, statement: sa.Executable) -> str:
+    def explain(self, statement: sa.Executable, temporary: Sequence[TemporaryTable] = ()) -> str:
         """The engine's plan for a SELECT, as its own text."""
-        return self._reader.explain(self._compile(statement), self._timeout_s)
+        return self._reader.explain(self._compile(statement), self._timeout_s, temporary)
 
-    def expected_rows(self, statement: sa.Executable) -> int | None:
+    def expected_rows(self, statement: sa.Executable, temporary: Sequence[TemporaryTable] = ()) -> int | None:
         """How many rows the engine's planner expects of a SELECT; None from SQLite, which does not say."""
-        return expected_rows(self.explain(statement))
+        return expected_rows(self.explain(statement, temporary))
+
+    def takes_temporary_tables(self) -> bool:
+        """Whether `stream` can be given tables.
+
+        Raises:
+            UnavailableError: The database does not answer.
+        """
+        return self._reader.takes_temporary_tables()
 
     def bulk_insert(
         self, connection: sa.Connection, table: sa.Table, columns: Sequence[str], rows: Iterable[Sequence[object]]
