@@ -18,6 +18,7 @@ from catalog.errors import SettingsError
 __all__ = [
     "AttachedSettings",
     "DatabaseSettings",
+    "JobSettings",
     "PublicationSettings",
     "ServiceSettings",
     "Settings",
@@ -115,6 +116,8 @@ class TapSettings(_Section):
 
     maxrec_default: Annotated[int, Field(ge=1)] = 20_000
     maxrec_hard: Annotated[int, Field(ge=1)] = 5_000_000
+    async_maxrec_default: Annotated[int, Field(ge=1)] = 1_000_000
+    async_maxrec_hard: Annotated[int, Field(ge=1)] = 100_000_000
     sync_timeout_s: Annotated[float, Field(gt=0)] = 60.0
 
     sync_concurrency: Annotated[int, Field(ge=1)] = 20
@@ -122,6 +125,47 @@ class TapSettings(_Section):
 
     upload_limit_bytes: Annotated[int, Field(ge=0)] = 100_000_000
     """Size of all files together that a request may bring; 0 lets none in."""
+
+
+class JobSettings(_Section):
+    """Asynchronous jobs: where they are kept, who does them, and their limits."""
+
+    url: SecretStr = SecretStr("sqlite:///var/jobs.db")
+    """Database of the jobs: ``sqlite:///path`` or ``postgresql://…``. Workers on several machines need PostgreSQL."""
+
+    results: str = "var/results"
+    """Folder of the results, or ``s3://bucket/path``. Workers on several machines share it."""
+
+    workers: Annotated[int, Field(ge=0)] = 2
+    """Jobs that one process does at once; with 0 the service leaves them to `catalog worker`."""
+
+    duration_default_s: Annotated[int, Field(ge=1)] = 3600
+    """Execution duration of a job, unless its owner changes it."""
+
+    duration_hard_s: Annotated[int, Field(ge=1)] = 6 * 3600
+
+    destruction_default_s: Annotated[int, Field(ge=1)] = 7 * 86_400
+    """Time from the creation of a job until it is destroyed with its results, unless its owner changes it."""
+
+    destruction_hard_s: Annotated[int, Field(ge=1)] = 30 * 86_400
+
+    jobs_per_caller: Annotated[int, Field(ge=1)] = 1000
+    """Jobs kept for one user, or one address of anonymous users."""
+
+    bytes_per_caller: Annotated[int, Field(ge=1)] = 50 * 10**9
+    """Bytes of results and uploads kept for one caller."""
+
+    running_per_caller: Annotated[int, Field(ge=1)] = 2
+    """Jobs of one caller that run at once; the others wait."""
+
+    lease_s: Annotated[float, Field(gt=0)] = 30.0
+    """Seconds after which the job of a process that gives no sign of life is given to another."""
+
+    attempts: Annotated[int, Field(ge=1)] = 3
+    """How often a job is begun before the loss of its process means that it fails."""
+
+    list_anonymous: bool = True
+    """Whether anonymous users are shown the jobs that came from their address."""
 
 
 class Settings(_Section):
@@ -132,6 +176,7 @@ class Settings(_Section):
     publication: PublicationSettings = PublicationSettings()
     service: ServiceSettings = ServiceSettings()
     tap: TapSettings = TapSettings()
+    jobs: JobSettings = JobSettings()
 
     def with_database(self, url: str | None) -> Self:
         """The same settings on another database; None changes nothing."""

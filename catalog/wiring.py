@@ -42,8 +42,14 @@ from catalog.opsdb.queries import Holdings, read_holdings
 from catalog.opsdb.schema import DerivedObjects, current_revision, head_revision, upgrade
 from catalog.settings import Settings, load_settings
 from catalog.tap.examples import Example, load_examples, render_examples
-from catalog.tap.query import QueryService
+from catalog.tap.jobs import MULTIPLE, TapWork
+from catalog.tap.query import QueryService, RowLimits
 from catalog.tap.schema import TapSchema, spell_names
+from catalog.uws.leases import Leases
+from catalog.uws.results import ResultStore
+from catalog.uws.runner import Runner
+from catalog.uws.service import JobLimits, JobService
+from catalog.uws.store import JobStore
 from catalog.vo.table import Column, Info, Table, TableStream
 from catalog.vo.tableset import TableSchema, load_tableset
 from catalog.vo.types import Datatype
@@ -123,6 +129,27 @@ class Catalog:
             maxrec_hard=settings.tap.maxrec_hard,
             timeout_s=settings.tap.sync_timeout_s,
             origin=self._origin(),
+        )
+        jobs = settings.jobs
+        self._job_store = JobStore(jobs.url.get_secret_value())
+        self._job_files = ResultStore(jobs.results, store=lambda: self._job_store.name)
+        self._tap_work = TapWork(
+            self.tap, limits=RowLimits(settings.tap.async_maxrec_default, settings.tap.async_maxrec_hard)
+        )
+        self.jobs = JobService(
+            self._job_store,
+            self._job_files,
+            limits=JobLimits(
+                duration_default_s=jobs.duration_default_s,
+                duration_hard_s=jobs.duration_hard_s,
+                destruction_default_s=jobs.destruction_default_s,
+                destruction_hard_s=jobs.destruction_hard_s,
+                jobs_per_caller=jobs.jobs_per_caller,
+                bytes_per_caller=jobs.bytes_per_caller,
+            ),
+            check=self._tap_work.check,
+            multiple=MULTIPLE,
+            list_anonymous=jobs.list_anonymous,
         )
         self._holdings: tuple[float, PublishedHoldings] | None = None
         self._counting = Lock()
@@ -269,6 +296,27 @@ class Catalog:
         rule = self._rule(ANONYMOUS)
         return export_obscore(self.database, Path(path), fmt=fmt, where=where, rule=rule, progress=progress)
 
+    def runner(self, workers: int | None = None) -> Runner:
+        """Threads that do asynchronous jobs of this catalog: start them after the last fork, and stop them.
+
+        Args:
+            workers: Jobs at once; as many as the settings say when None.
+        """
+        jobs = self.settings.jobs
+        leases = Leases(
+            self._job_store,
+            lease_s=jobs.lease_s,
+            attempts=jobs.attempts,
+            running_per_caller=jobs.running_per_caller,
+        )
+        return Runner(
+            leases,
+            self._job_files,
+            self.jobs,
+            work=self._tap_work,
+            workers=jobs.workers if workers is None else workers,
+        )
+
     def holdings(self) -> PublishedHoldings:
         """Counts for people, at most a few seconds old."""
         with self._counting:
@@ -331,6 +379,7 @@ class Catalog:
     def close(self) -> None:
         """Close every connection; queries that still run are cancelled. Safe to repeat."""
         self.database.close()
+        self._job_store.close()
 
     def __enter__(self) -> Self:
         return self

@@ -19,12 +19,27 @@ from catalog.tap.estimate import Estimate, read_estimate
 from catalog.vo.table import Info, Table, TableStream
 from catalog.vo.tableset import TableSchema
 
-__all__ = ["AccessRule", "Explanation", "QueryService"]
+__all__ = ["AccessRule", "Explanation", "QueryService", "RowLimits"]
 
 _ESTIMATE_SECONDS = 2.0
 
 AccessRule = Callable[[Caller, Table, sa.FromClause], sa.ColumnElement[bool] | None]
 """Which rows of a protected table a caller may see; `catalog.access.metadata_rule` is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowLimits:
+    """Bounds of MAXREC (TAP 1.1 section 2.7.4)."""
+
+    default: int
+    """Rows handed out when the client states no MAXREC."""
+
+    hard: int
+    """Rows handed out at most."""
+
+    def cut(self, maxrec: int | None) -> int:
+        """What becomes of a MAXREC; beyond the hard limit it is cut to it without a word."""
+        return min(self.default if maxrec is None else maxrec, self.hard)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +86,7 @@ class QueryService:
         self._database = database
         self._tables = {table.name: table for schema in schemas for table in schema.tables}
         self._rule = rule
-        self._maxrec_default = min(maxrec_default, maxrec_hard)
-        self._maxrec_hard = maxrec_hard
+        self._limits = RowLimits(maxrec_default, maxrec_hard)
         self._timeout_s = timeout_s
         self._origin = tuple(origin)
 
@@ -84,13 +98,23 @@ class QueryService:
         """
         return resolve(parse(adql), self._tables)
 
-    def run(self, adql: str, *, caller: Caller = ANONYMOUS, maxrec: int | None = None) -> TableStream:
+    def run(
+        self,
+        adql: str,
+        *,
+        caller: Caller = ANONYMOUS,
+        maxrec: int | None = None,
+        limits: RowLimits | None = None,
+        timeout_s: float | None = None,
+    ) -> TableStream:
         """Run a query.
 
         Args:
             adql: The query.
             caller: Who asks.
             maxrec: Rows wanted at most; beyond the hard limit it is cut to it without a word (TAP 1.1 section 2.7.4).
+            limits: Bounds of ``maxrec``; those of synchronous queries when None.
+            timeout_s: Seconds that the database may take; as long as a synchronous query when None.
 
         Returns:
             The rows; whoever gets the stream closes it.
@@ -99,10 +123,11 @@ class QueryService:
             QueryError: The query is not valid.
             QueryTimeoutError: The database took too long.
         """
-        limit = self._maxrec_default if maxrec is None else min(maxrec, self._maxrec_hard)
+        limit = (limits or self._limits).cut(maxrec)
         resolved = self.resolve(adql)
         statement = self._translate(resolved, caller, limit + 1)
-        return self._database.stream(statement, resolved.table, maxrec=limit, timeout_s=self._timeout_s)
+        seconds = self._timeout_s if timeout_s is None else timeout_s
+        return self._database.stream(statement, resolved.table, maxrec=limit, timeout_s=seconds)
 
     def explain(self, adql: str, *, caller: Caller = ANONYMOUS) -> Explanation:
         """What a query becomes and how the database would answer it, for operators and tests.
@@ -116,13 +141,22 @@ class QueryService:
         named = tuple((f":{name}", value) for name, value in query.named.items())
         return Explanation(query.sql, numbered or named, self._database.explain(statement))
 
+    def expected_rows(self, adql: str, *, caller: Caller = ANONYMOUS, limit: int) -> int | None:
+        """How many rows the database's planner expects, ``limit`` at most; None from SQLite, which does not say.
+
+        Raises:
+            QueryError: The query is not valid.
+        """
+        expected = self._database.expected_rows(self._translate(self.resolve(adql), caller, limit))
+        return None if expected is None else min(expected, limit)
+
     def estimate(self, adql: str, *, caller: Caller = ANONYMOUS, maxrec: int | None = None) -> Estimate:
         """How many rows and bytes a query would bring, found out within a few seconds.
 
         Raises:
             QueryError: The query is not valid.
         """
-        limit = self._maxrec_default if maxrec is None else min(maxrec, self._maxrec_hard)
+        limit = self._limits.cut(maxrec)
         resolved = self.resolve(adql)
         statement = self._translate(resolved, caller, limit)
         return read_estimate(self._database, statement, resolved.table, seconds=_ESTIMATE_SECONDS)

@@ -41,7 +41,6 @@ class JobLimits:
     destruction_hard_s: int
     jobs_per_caller: int
     bytes_per_caller: int
-    running_per_caller: int
 
     def duration(self, seconds: int | None) -> int:
         """What becomes of the duration that a client asks for: 0 asks for as much as there is."""

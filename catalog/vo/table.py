@@ -13,6 +13,7 @@ from typing import Self
 
 import pyarrow as pa
 
+from catalog.errors import CatalogError
 from catalog.vo.types import Datatype
 
 __all__ = ["Column", "ForeignKey", "Info", "Table", "TableStream"]
@@ -154,6 +155,8 @@ class TableStream:
         """Rows handed out so far."""
         self.truncated = truncated
         """Whether rows were held back; final once the iteration has ended."""
+        self.fault: CatalogError | None = None
+        """What broke the rows midway. Formats with a tail write it down and end as if nothing had happened."""
         self._batches = iter(batches)
         self._maxrec = maxrec
         self._close = close
@@ -166,6 +169,13 @@ class TableStream:
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         """Batches, never more than ``maxrec`` rows together, never an empty one."""
+        try:
+            yield from self._passed_on()
+        except CatalogError as error:
+            self.fault = error
+            raise
+
+    def _passed_on(self) -> Iterator[pa.RecordBatch]:
         for batch in self._batches:
             if self._maxrec is not None and self.rows + batch.num_rows > self._maxrec:
                 self.truncated = True
