@@ -1,6 +1,6 @@
 """Write a `TableStream` in any format.
 
-Formats with a tail (VOTable, JSON) tell after the rows that something broke; the others let the error pass,
+Formats with a tail (VOTable, JSON, text, HTML) tell after the rows that something broke; the others let the error pass,
 so that whoever sends the bytes breaks the connection rather than lie. In every format an error before the
 first row passes, so that it can be answered by a clean document.
 """
@@ -13,11 +13,14 @@ from itertools import chain
 import pyarrow as pa
 
 from catalog.errors import InternalError
-from catalog.formats.binary2 import Binary2
-from catalog.formats.fits import encode_fits
+from catalog.formats.arrow import encode_arrow
+from catalog.formats.binary2 import Binary2, encode_binary
+from catalog.formats.fits import encode_fits, encode_fits_in_votable
+from catalog.formats.html import encode_html
 from catalog.formats.json import encode_json
 from catalog.formats.media import Format
 from catalog.formats.parquet import encode_parquet
+from catalog.formats.plain import encode_plain
 from catalog.formats.tabledata import TableData
 from catalog.formats.text import encode_csv, encode_tsv
 from catalog.formats.votable import encode_votable
@@ -57,6 +60,10 @@ def _pieces(
             return encode_votable(stream, batches, infos, Binary2(stream.table.columns))
         case "votable/td":
             return encode_votable(stream, batches, infos, TableData(stream.table.columns))
+        case "votable/b":
+            return encode_binary(stream, batches, infos)
+        case "votable/fits":
+            return encode_fits_in_votable(stream, batches, infos)
         case "csv":
             return encode_csv(stream, batches)
         case "tsv":
@@ -67,6 +74,12 @@ def _pieces(
             return encode_parquet(stream, batches, infos)
         case "json":
             return encode_json(stream, batches, infos)
+        case "arrow":
+            return encode_arrow(stream, batches, infos)
+        case "text":
+            return encode_plain(stream, batches)
+        case "html":
+            return encode_html(stream, batches, infos)
         case _:
             raise InternalError(f"no encoder writes the format {fmt.name}")
 

@@ -1,4 +1,4 @@
-"""FITS binary table (FITS 4.0 section 7.3): an empty primary HDU, then one BINTABLE.
+"""FITS binary table (FITS 4.0 section 7.3): an empty primary HDU, then one BINTABLE; also inside a VOTable.
 
 The header needs the number of rows, the widest text, a value free to mean null and the size of the heap, all
 known only at the end. So the rows are first kept in a temporary file, and nothing is sent until all of them
@@ -8,21 +8,23 @@ have arrived: an error midway leaves no half a file behind.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from tempfile import SpooledTemporaryFile
-from typing import IO
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
 from catalog.errors import UsageError
+from catalog.formats.base64 import Base64
 from catalog.formats.fits_columns import FitsColumn, primary_header, table_header
+from catalog.formats.kept import KeptRows
+from catalog.formats.votable import votable_head, votable_tail
 from catalog.vo.table import Info, TableStream
 
-__all__ = ["encode_fits"]
+__all__ = ["encode_fits", "encode_fits_in_votable"]
 
 _BLOCK = 2880
 _MAX_FIELDS = 999
-_MEMORY = 8 * 2**20  # rows beyond this many bytes lie on disk
 _PIECE = 4 * 2**20
 
 
@@ -34,58 +36,83 @@ def encode_fits(stream: TableStream, batches: Iterable[pa.RecordBatch], infos: S
             value that could stand for null.
         CatalogError: The rows broke. Nothing has been handed out then.
     """
-    if len(stream.table.columns) > _MAX_FIELDS:
-        raise UsageError(f"FITS holds {_MAX_FIELDS} columns, the table has {len(stream.table.columns)}")
-    columns = [FitsColumn(column) for column in stream.table.columns]
-    with SpooledTemporaryFile(max_size=_MEMORY) as file:
-        rows = _keep(file, batches, columns, stream.table.arrow_schema)
-        heap = sum(column.heap_bytes for column in columns)
-        for column in columns:
-            column.settle(heap)
-        yield primary_header(infos, truncated=stream.truncated)
-        yield table_header(stream.table, columns, rows, heap)
+    with _kept(stream, batches) as file:
+        yield from file.pieces(infos)
+
+
+def encode_fits_in_votable(
+    stream: TableStream, batches: Iterable[pa.RecordBatch], infos: Sequence[Info]
+) -> Iterator[bytes]:
+    """A VOTable whose rows are a FITS file in base64 (VOTable 1.4 section 5.2).
+
+    Its FIELDs say what the FITS file holds: ASCII text as wide as the widest cell.
+
+    Raises:
+        UsageError: As from `encode_fits`.
+        CatalogError: The rows broke. Nothing has been handed out then.
+    """
+    with _kept(stream, batches) as file:
+        table = replace(stream.table, columns=tuple(fits.as_field for fits in file.columns))
+        base64 = Base64()
+        nulls = [fits.tnull for fits in file.columns]
+        yield votable_head(table, infos, nulls) + b'<FITS extnum="1">\n' + base64.opening
+        for piece in file.pieces(infos):
+            yield base64.groups(piece)
+        yield base64.end() + base64.closing + b"</FITS>\n" + votable_tail(stream)
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A FITS file whose rows are all there."""
+
+    stream: TableStream
+    columns: Sequence[FitsColumn]
+    kept: KeptRows
+    heap: int
+    """Bytes of the heap."""
+
+    def pieces(self, infos: Sequence[Info]) -> Iterator[bytes]:
+        yield primary_header(infos, truncated=self.stream.truncated)
+        yield table_header(self.stream.table, self.columns, self.kept.rows, self.heap)
         written = 0
-        for piece in _data(file, columns):
+        for piece in self._data():
             written += len(piece)
             yield piece
         yield bytes(-written % _BLOCK)
 
+    def _data(self) -> Iterator[bytes]:
+        """The main table, then the heap, each in a pass over the kept rows."""
+        at_once = max(1, _PIECE // sum(column.width for column in self.columns))
+        position = 0
+        for part in self.kept.read(at_once):
+            cells = []
+            for column, array in zip(self.columns, part.columns, strict=True):
+                if column.on_heap:
+                    descriptors, size = column.descriptors(array, position)
+                    position += size
+                    cells.append(descriptors)
+                else:
+                    cells.append(column.cells(array))
+            yield np.concatenate(cells, axis=1).tobytes()
+        if position:
+            for part in self.kept.read(at_once):
+                for column, array in zip(self.columns, part.columns, strict=True):
+                    if column.on_heap:
+                        yield column.heap(array)
 
-def _keep(file: IO[bytes], batches: Iterable[pa.RecordBatch], columns: Sequence[FitsColumn], schema: pa.Schema) -> int:
-    """Write the rows to the file, as FITS can carry them, while each column takes its measures."""
-    rows = 0
-    with pa.ipc.new_stream(pa.PythonFile(file, mode="w"), schema) as writer:
+
+@contextmanager
+def _kept(stream: TableStream, batches: Iterable[pa.RecordBatch]) -> Iterator[_File]:
+    """Keep the rows as FITS can carry them, while each column takes its measures."""
+    if len(stream.table.columns) > _MAX_FIELDS:
+        raise UsageError(f"FITS holds {_MAX_FIELDS} columns, the table has {len(stream.table.columns)}")
+    columns = [FitsColumn(column) for column in stream.table.columns]
+    schema = stream.table.arrow_schema
+    with KeptRows(schema) as kept:
         for batch in batches:
             arrays = [column.prepare(array) for column, array in zip(columns, batch.columns, strict=True)]
-            writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
-            rows += batch.num_rows
-    return rows
-
-
-def _data(file: IO[bytes], columns: Sequence[FitsColumn]) -> Iterator[bytes]:
-    """The main table, then the heap, each in a pass over the kept rows."""
-    position = 0
-    for part in _kept(file, columns):
-        cells = []
-        for column, array in zip(columns, part.columns, strict=True):
-            if column.on_heap:
-                descriptors, size = column.descriptors(array, position)
-                position += size
-                cells.append(descriptors)
-            else:
-                cells.append(column.cells(array))
-        yield np.concatenate(cells, axis=1).tobytes()
-    if position:
-        for part in _kept(file, columns):
-            for column, array in zip(columns, part.columns, strict=True):
-                if column.on_heap:
-                    yield column.heap(array)
-
-
-def _kept(file: IO[bytes], columns: Sequence[FitsColumn]) -> Iterator[pa.RecordBatch]:
-    """The kept rows from the start, in parts of bounded size that are the same every time."""
-    at_once = max(1, _PIECE // sum(column.width for column in columns))
-    file.seek(0)
-    for batch in pa.ipc.open_stream(pa.PythonFile(file, mode="r")):
-        for start in range(0, batch.num_rows, at_once):
-            yield batch.slice(start, at_once)
+            kept.add(pa.RecordBatch.from_arrays(arrays, schema=schema))
+        heap = sum(column.heap_bytes for column in columns)
+        for column in columns:
+            column.settle(heap)
+        yield _File(stream, columns, kept, heap)

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from astropy.io.fits import Header
 
-from catalog.errors import UsageError
-from catalog.formats.bigendian import element_bytes, fixed_list_bytes, fixed_text_bytes
-from catalog.formats.cells import Bytes, array_length, list_parts, text_parts
+from catalog.formats.bigendian import element_bytes, fixed_list_bytes, fixed_text_bytes, list_bytes
+from catalog.formats.cells import Bytes, array_length, text_parts
+from catalog.formats.nulls import NullMark
 from catalog.vo.table import Column, Info, Table
 from catalog.vo.types import Datatype
 
 __all__ = ["FitsColumn", "primary_header", "table_header"]
 
-_CANDIDATES = 64  # values at the lower end of a type that may come to mean null
 _NARROW_HEAP = 2**31  # what the 32-bit descriptors of TFORM P reach
 
 _NOT_ASCII = np.ones(256, np.bool_)  # bytes outside the ASCII text of section 4.2.1
@@ -40,9 +40,10 @@ class FitsColumn:
     """
 
     def __init__(self, column: Column) -> None:
-        self.column = column
         self.on_heap = column.is_array and array_length(column) is None
         """Whether cells lie in the heap, being arrays of varying length."""
+        is_run = column.datatype is Datatype.BIT and self.on_heap  # which readers do not take from the heap
+        self.column = replace(column, datatype=Datatype.BOOLEAN) if is_run else column
         self.heap_bytes = 0
         self.tform = ""
         """TFORMn; settled late."""
@@ -51,8 +52,7 @@ class FitsColumn:
         self.tnull: int | None = None
         """TNULLn: the value that means null; None when there is no null or no need."""
         self._longest = 0
-        self._has_null = False
-        self._free = _null_candidates(column.datatype)
+        self._null = NullMark(column, "FITS")
         self._wide = False
 
     def prepare(self, array: pa.Array) -> pa.Array:
@@ -61,17 +61,12 @@ class FitsColumn:
             array = _ascii(array)
             self._longest = max(self._longest, int(np.diff(text_parts(array)[0]).max(initial=0)))
             return array
-        values = array
         if self.column.is_array:
-            offsets, values = list_parts(array)
-            self._longest = max(self._longest, int(np.diff(offsets).max(initial=0)))
+            counts, places, _ = list_bytes(array, self.column.datatype)
+            self._longest = max(self._longest, int(counts.max(initial=0)))
             if self.on_heap:
-                self.heap_bytes += len(values) * self._itemsize
-            elif array.null_count:
-                self._has_null = True
-        if self.column.datatype.is_integer:
-            self._has_null = self._has_null or values.null_count > 0
-            self._strike(values)
+                self.heap_bytes += int(places[-1])
+        self._null.see(array)
         return array
 
     def settle(self, heap: int) -> None:
@@ -81,21 +76,15 @@ class FitsColumn:
             UsageError: No value is left to mean null.
         """
         datatype = self.column.datatype
-        if datatype.is_integer and self._has_null:
-            if not self._free:
-                raise UsageError(
-                    f"FITS cannot mark the nulls of column {self.column.name}: every value is in use;"
-                    " ask for another format"
-                )
-            self.tnull = self._free[0]
+        self.tnull = self._null.settle()
         self._wide = heap >= _NARROW_HEAP
         if self.on_heap:
             self.tform = f"1{'Q' if self._wide else 'P'}{datatype.fits}({self._longest})"
             self.width = 16 if self._wide else 8
             return
         length = max(self._longest, 1) if datatype.is_text else self._fixed_length or 1
-        self.tform = f"{length}{datatype.fits}"
-        self.width = length * self._itemsize
+        self.tform = f"{length // datatype.parts}{datatype.fits}"
+        self.width = (length + 7) // 8 if datatype is Datatype.BIT else length * self._itemsize
 
     def cells(self, array: pa.Array) -> Bytes:
         """Cells of the main table, of shape (n, width)."""
@@ -109,16 +98,22 @@ class FitsColumn:
 
     def descriptors(self, array: pa.Array, position: int) -> tuple[Bytes, int]:
         """Counts and places of cells whose elements lie in the heap from `position` on; and how long they are."""
-        offsets, _ = list_parts(array)
-        places = position + offsets * self._itemsize
-        pairs = np.stack([np.diff(offsets), places[:-1]], axis=1).astype(">i8" if self._wide else ">i4")
+        counts, offsets, _ = list_bytes(array, self.column.datatype)
+        places = position + offsets
+        pairs = np.stack([counts, places[:-1]], axis=1).astype(">i8" if self._wide else ">i4")
         return pairs.view(np.uint8).reshape(len(array), -1), int(places[-1]) - position
 
     def heap(self, array: pa.Array) -> bytes:
         """Elements of the cells, one after the other."""
-        _, values = list_parts(array)
-        elements = element_bytes(values, self.column.datatype, missing=self.tnull or 0, unknown=b"\0")
-        return elements.tobytes()
+        _, _, data = list_bytes(array, self.column.datatype, missing=self.tnull or 0, unknown=b"\0")
+        return data.tobytes()
+
+    @property
+    def as_field(self) -> Column:
+        """What the binary table holds, for the FIELD of a VOTable that carries it; known late."""
+        if not self.column.datatype.is_text:
+            return self.column
+        return replace(self.column, datatype=Datatype.CHAR, arraysize=str(self.width))
 
     @property
     def tdim(self) -> str | None:
@@ -135,15 +130,6 @@ class FitsColumn:
     @property
     def _itemsize(self) -> int:
         return np.dtype(self.column.datatype.numpy).itemsize if self.column.datatype.numpy else 1
-
-    def _strike(self, values: pa.Array) -> None:
-        """Give up the candidates for null that occur among the values."""
-        if self._free and len(values) > values.null_count:
-            lowest, highest = min(self._free), max(self._free)
-            near = values.filter(pc.and_(pc.greater_equal(values, lowest), pc.less_equal(values, highest)))
-            used = set(pc.unique(near).to_pylist())
-            if used:
-                self._free = [candidate for candidate in self._free if candidate not in used]
 
 
 def primary_header(infos: Sequence[Info], *, truncated: bool) -> bytes:
@@ -188,16 +174,6 @@ def table_header(table: Table, columns: Sequence[FitsColumn], rows: int, heap: i
 def _header_bytes(header: Header) -> bytes:
     text: str = header.tostring(endcard=True, padding=True)
     return text.encode("ascii")
-
-
-def _null_candidates(datatype: Datatype) -> list[int]:
-    """Values that may mean null, the best first; bytes begin at 255, wider types at their lowest value."""
-    if datatype is Datatype.UNSIGNED_BYTE:
-        return list(range(255, -1, -1))
-    if datatype.is_integer:
-        lowest = int(np.iinfo(np.dtype(datatype.numpy)).min)
-        return list(range(lowest, lowest + _CANDIDATES))
-    return []
 
 
 def _ascii(array: pa.Array) -> pa.Array:

@@ -6,12 +6,12 @@ has.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from catalog.formats.outlet import Outlet
 from catalog.formats.votable import metadata_document
 from catalog.vo.table import Info, TableStream
 
@@ -26,36 +26,10 @@ _GROUP_ROWS = 131_072
 _GROUP_BYTES = 64 * 2**20
 
 
-class _Outlet(io.RawIOBase):
-    """A file that only remembers what was written since it was last emptied."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._pieces: list[bytes] = []
-        self._position = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: object) -> int:
-        piece = bytes(memoryview(data))  # type: ignore[arg-type]
-        self._pieces.append(piece)
-        self._position += len(piece)
-        return len(piece)
-
-    def tell(self) -> int:
-        return self._position
-
-    def empty(self) -> bytes:
-        """What was written since the last call."""
-        pieces, self._pieces = self._pieces, []
-        return b"".join(pieces)
-
-
 def encode_parquet(stream: TableStream, batches: Iterable[pa.RecordBatch], infos: Sequence[Info]) -> Iterator[bytes]:
     """Row groups of at most about 131 000 rows or 64 MiB, then the footer."""
     schema = stream.table.arrow_schema
-    outlet = _Outlet()
+    outlet = Outlet()
     writer = pq.ParquetWriter(pa.PythonFile(outlet, mode="w"), schema, compression="snappy")
     for group in _groups(batches):
         writer.write_table(pa.Table.from_batches(group, schema=schema))

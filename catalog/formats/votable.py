@@ -1,4 +1,4 @@
-"""The VOTable round the rows: header, tail, error document (VOTable 1.4, DALI 1.1 section 4.4).
+"""The VOTable round the rows: header, tail, service descriptors, error document (VOTable 1.4, DALI 1.1 section 4.4).
 
 The order inside RESOURCE matters to the schema: INFO, then COOSYS and TIMESYS, then TABLE, then INFO again.
 """
@@ -7,14 +7,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 from typing import Protocol
 
 import pyarrow as pa
 
 from catalog.errors import CatalogError
-from catalog.vo.table import Column, Info, Table, TableStream
+from catalog.vo.table import Column, Info, Service, Table, TableStream
 
-__all__ = ["NAMESPACE", "VERSION", "Body", "encode_votable", "error_document", "metadata_document"]
+__all__ = [
+    "NAMESPACE",
+    "VERSION",
+    "Body",
+    "encode_votable",
+    "error_document",
+    "metadata_document",
+    "votable_head",
+    "votable_tail",
+]
 
 VERSION = "1.4"
 """Version written. Validators in use reject 1.5."""
@@ -50,14 +60,25 @@ class Body(Protocol):
 
 
 def encode_votable(
-    stream: TableStream, batches: Iterable[pa.RecordBatch], infos: Sequence[Info], body: Body
+    stream: TableStream,
+    batches: Iterable[pa.RecordBatch],
+    infos: Sequence[Info],
+    body: Body,
+    *,
+    nulls: Sequence[int | None] = (),
 ) -> Iterator[bytes]:
     """A VOTable with the rows of `batches`; `stream` says what they mean and whether rows were held back.
 
     A `CatalogError` among the batches ends the table and is reported after it, as DALI's QUERY_STATUS ERROR.
+
+    Args:
+        stream: Its table and its end; the rows come from `batches`.
+        batches: The rows.
+        infos: Statements about the result.
+        body: The serialization.
+        nulls: The value that means null, column by column, where the serialization has no other mark.
     """
-    header = [*_opening(infos, "OK"), *_table_opening(stream.table), "<DATA>\n"]
-    yield "".join(header).encode() + body.opening
+    yield votable_head(stream.table, infos, nulls) + body.opening
     fault: CatalogError | None = None
     rows = iter(batches)
     while True:
@@ -69,15 +90,24 @@ def encode_votable(
         if batch is None:
             break
         yield body.rows(batch)
-    tail = ["</DATA>\n</TABLE>\n", *_outcome(fault, truncated=stream.truncated), "</RESOURCE>\n</VOTABLE>\n"]
-    yield body.end() + body.closing + "".join(tail).encode()
+    yield body.end() + body.closing + votable_tail(stream, fault)
+
+
+def votable_head(table: Table, infos: Sequence[Info], nulls: Sequence[int | None] = ()) -> bytes:
+    """Everything before the rows; `nulls` as for `encode_votable`."""
+    return "".join([*_opening(infos, "OK"), *_table_opening(table, nulls), "<DATA>\n"]).encode()
+
+
+def votable_tail(stream: TableStream, fault: CatalogError | None = None) -> bytes:
+    """Everything after the rows; says whether some were held back or, with a fault, that something broke."""
+    outcome = _outcome(fault, truncated=stream.truncated)
+    return "".join(["</DATA>\n</TABLE>\n", *outcome, *_closing(stream.table)]).encode()
 
 
 def metadata_document(table: Table, *, infos: Sequence[Info] = (), truncated: bool = False) -> bytes:
     """A VOTable that describes `table` and holds no rows, as VOParquet 1.0 keeps in the footer."""
     parts = [*_opening(infos, "OK"), *_table_opening(table), "</TABLE>\n"]
-    parts += [*_outcome(None, truncated=truncated), "</RESOURCE>\n</VOTABLE>\n"]
-    return "".join(parts).encode()
+    return "".join([*parts, *_outcome(None, truncated=truncated), *_closing(table)]).encode()
 
 
 def error_document(message: str, *, infos: Sequence[Info] = ()) -> bytes:
@@ -87,7 +117,7 @@ def error_document(message: str, *, infos: Sequence[Info] = ()) -> bytes:
         message: What the user reads; line breaks are kept.
         infos: Further statements about the answer.
     """
-    return "".join([*_opening(infos, "ERROR", message), "</RESOURCE>\n</VOTABLE>\n"]).encode()
+    return "".join([*_opening(infos, "ERROR", message), "</RESOURCE>\n", "</VOTABLE>\n"]).encode()
 
 
 def _opening(infos: Sequence[Info], status: str, message: str | None = None) -> Iterator[str]:
@@ -99,7 +129,31 @@ def _opening(infos: Sequence[Info], status: str, message: str | None = None) -> 
         yield _info(info)
 
 
-def _table_opening(table: Table) -> Iterator[str]:
+def _closing(table: Table) -> Iterator[str]:
+    yield "</RESOURCE>\n"
+    for service in table.services:
+        yield from _service_descriptor(service)
+    yield "</VOTABLE>\n"
+
+
+def _service_descriptor(service: Service) -> Iterator[str]:
+    """A service that takes the values of a column (DataLink 1.1 section 4)."""
+    yield f'<RESOURCE type="meta" utype="adhoc:service"{_attributes(name=service.name)}>\n'
+    yield f"<DESCRIPTION>{_text(service.description)}</DESCRIPTION>\n"
+    stated = {"standardID": service.standard_id, "accessURL": service.access_url, "contentType": service.content_type}
+    for name, value in stated.items():
+        yield _param(name, value)
+    yield '<GROUP name="inputParams">\n'
+    yield _param(service.parameter, "", ref=_field_id(service))
+    yield "</GROUP>\n</RESOURCE>\n"
+
+
+def _field_id(service: Service) -> str:
+    """XML ID of the column that a service takes its values from."""
+    return f"{service.name}_input"
+
+
+def _table_opening(table: Table, nulls: Sequence[int | None] = ()) -> Iterator[str]:
     referenced = {column.ref for column in table.columns}
     for identifier, element in _SYSTEMS.items():
         if identifier in referenced:
@@ -107,16 +161,18 @@ def _table_opening(table: Table) -> Iterator[str]:
     yield f"<TABLE{_attributes(name=table.name, utype=table.utype)}>\n"
     if table.description:
         yield f"<DESCRIPTION>{_text(table.description)}</DESCRIPTION>\n"
-    for column in table.columns:
-        yield _field(column)
+    identifiers = {service.column: _field_id(service) for service in table.services}
+    for column, null in zip_longest(table.columns, nulls):
+        yield _field(column, identifiers.get(column.name), null)
 
 
-def _field(column: Column) -> str:
+def _field(column: Column, identifier: str | None, null: int | None) -> str:
     """FIELD of a column; an arraysize of one is left out, as the standard wants of a scalar (section 4.1)."""
     arraysize = column.arraysize
     if column.datatype.is_text and arraysize is None:
         arraysize = "*"
     attributes = _attributes(
+        ID=identifier,
         name=column.name,
         datatype=column.datatype.votable,
         arraysize=None if arraysize == "1" else arraysize,
@@ -126,9 +182,10 @@ def _field(column: Column) -> str:
         xtype=column.xtype,
         ref=column.ref if column.ref in _SYSTEMS else None,
     )
-    if not column.description:
-        return f"<FIELD{attributes}/>\n"
-    return f"<FIELD{attributes}>\n<DESCRIPTION>{_text(column.description)}</DESCRIPTION>\n</FIELD>\n"
+    content = f"<DESCRIPTION>{_text(column.description)}</DESCRIPTION>\n" if column.description else ""
+    if null is not None:
+        content += f'<VALUES null="{null}"/>\n'
+    return f"<FIELD{attributes}>\n{content}</FIELD>\n" if content else f"<FIELD{attributes}/>\n"
 
 
 def _outcome(fault: CatalogError | None, *, truncated: bool) -> Iterator[str]:
@@ -144,6 +201,11 @@ def _info(info: Info) -> str:
     if info.content is None:
         return f"<INFO{attributes}/>\n"
     return f"<INFO{attributes}>{_text(info.content)}</INFO>\n"
+
+
+def _param(name: str, value: str, ref: str | None = None) -> str:
+    reference = _attributes(ref=ref)
+    return f'<PARAM{_attributes(name=name)} datatype="char" arraysize="*" value="{_attribute(value)}"{reference}/>\n'
 
 
 def _attributes(**values: str | None) -> str:

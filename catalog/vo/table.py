@@ -16,7 +16,7 @@ import pyarrow as pa
 from catalog.errors import CatalogError
 from catalog.vo.types import Datatype
 
-__all__ = ["Column", "ForeignKey", "Info", "Table", "TableStream"]
+__all__ = ["Column", "ForeignKey", "Info", "Service", "Table", "TableStream"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +47,16 @@ class Column:
 
     @property
     def is_array(self) -> bool:
-        """Whether a cell holds several numbers; text is not an array."""
-        return self.arraysize is not None and not self.datatype.is_text
+        """Whether a cell holds several numbers, as a complex one also does; text is not an array."""
+        return (self.arraysize is not None and not self.datatype.is_text) or self.datatype.is_complex
 
     @property
     def arrow_type(self) -> pa.DataType:
         """Arrow type of the column: scalar, string, or list of scalars."""
         if not self.is_array:
             return self.datatype.arrow
-        assert self.arraysize is not None  # noqa: S101  (is_array)
-        if self.arraysize.isdigit():
-            return pa.list_(self.datatype.arrow, int(self.arraysize))
+        if self.arraysize is None or self.arraysize.isdigit():
+            return pa.list_(self.datatype.arrow, int(self.arraysize or 1) * self.datatype.parts)
         return pa.list_(self.datatype.arrow)
 
 
@@ -71,6 +70,24 @@ class ForeignKey:
 
     description: str | None = None
     utype: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service that takes the values of a column of a result (DataLink 1.1 section 4)."""
+
+    name: str
+    """An XML name, one of its own among the services of a result."""
+
+    description: str
+    standard_id: str
+    access_url: str
+    content_type: str
+    parameter: str
+    """Parameter of the service that takes the value."""
+
+    column: str
+    """Name of the column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +109,9 @@ class Table:
     """Whether rows are subject to the access rule."""
 
     nrows: int | None = None
+    services: tuple[Service, ...] = ()
+    """Services that take values of the rows; VOTables describe them."""
+
     extra: dict[str, object] = field(default_factory=dict, compare=False)
     """Facts for other floors, such as the spatial index that translation may use; never published."""
 

@@ -14,6 +14,7 @@ from astropy.table import Table as AstropyTable
 
 from catalog.errors import UsageError
 from catalog.formats import fits as fits_module
+from catalog.formats import kept
 from catalog.formats.encoder import encode
 from catalog.formats.media import parse_format
 from catalog.vo.table import Column, Info, Table, TableStream
@@ -144,7 +145,7 @@ def test_more_columns_than_fits_holds_are_refused() -> None:
 
 
 def test_rows_beyond_memory_go_through_a_file_and_come_back_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fits_module, "_MEMORY", 10_000)
+    monkeypatch.setattr(kept, "_MEMORY", 10_000)
     monkeypatch.setattr(fits_module, "_PIECE", 50_000)
     table = Table(
         "result", (Column("n", Datatype.LONG), Column("text", Datatype.CHAR, "*"), Column("list", Datatype.INT, "*"))

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from astropy.io import fits, votable
 from astropy.io.votable.exceptions import W55
@@ -111,6 +112,56 @@ def test_loss_tabledata_char() -> None:
         by_astropy(document)
 
 
+def test_loss_binary_char() -> None:
+    assert by_astropy(written("votable/b", TEXT, "Köln 𝄞", "plain")) == ["K?ln ?", "plain"]
+    assert by_astropy(written("votable/b", UNICODE, "Köln 𝄞", "plain")) == ["Köln 𝄞", "plain"]
+
+
+def test_loss_binary_fixed_text() -> None:
+    assert by_astropy(written("votable/b", Column("x", Datatype.CHAR, "3"), "abcde")) == ["abc"]
+
+
+def test_loss_binary_empty_text() -> None:
+    assert by_astropy(written("votable/b", TEXT, None, "")) == ["", ""]
+
+
+def test_loss_binary_null_float() -> None:
+    column = Column("x", Datatype.DOUBLE)
+    assert written("votable/b", column, None) == written("votable/b", column, float("nan"))
+
+
+def test_loss_binary_empty_array() -> None:
+    column = Column("x", Datatype.DOUBLE, "*")
+    assert written("votable/b", column, None) == written("votable/b", column, [])
+
+
+def test_loss_binary_null_array() -> None:
+    assert by_astropy(written("votable/b", Column("x", Datatype.INT, "2"), None, [1, 2])) == [[None, None], [1, 2]]
+    assert by_astropy(written("votable/b", Column("x", Datatype.DOUBLE, "2"), None)) == [[None, None]]
+    assert by_astropy(written("votable/b", Column("x", Datatype.BOOLEAN, "2"), None)) == [[None, None]]
+
+
+def test_loss_binary_no_room_for_null() -> None:
+    with pytest.raises(UsageError, match="BINARY cannot mark the nulls of column x"):
+        written("votable/b", Column("x", Datatype.UNSIGNED_BYTE), None, *range(256))
+
+
+def test_loss_votable_fits_as_fits() -> None:
+    document = etree.fromstring(written("votable/fits", UNICODE, "Köln"))
+    assert base64.b64decode(document.findtext(".//{*}STREAM") or "") == written("fits", UNICODE, "Köln")
+    field = document.find(".//{*}FIELD")
+    assert field is not None
+    assert (field.get("datatype"), field.get("arraysize")) == ("char", "4")
+
+
+def test_loss_votable_fits_readers(stilts: Callable[..., str], tmp_path: Path) -> None:
+    with pytest.raises(KeyError, match="href"):
+        by_astropy(written("votable/fits", TEXT, "ab"))
+    path = tmp_path / "t.vot"
+    path.write_bytes(written("votable/fits", Column("x", Datatype.INT, "*"), [1, 2]))
+    assert "variable length arrays not supported" in stilts("votlint", f"votable={path}")
+
+
 def test_loss_csv_metadata() -> None:
     column = Column("x", Datatype.DOUBLE, unit="deg", ucd="pos.eq.ra", description="RA")
     assert written("csv", column, 1.0, 2.0, maxrec=1) == written("csv", column, 1.0) == b"x\r\n1\r\n"
@@ -205,3 +256,30 @@ def test_loss_json_long() -> None:
 def test_loss_json_systems() -> None:
     column = Column("x", Datatype.DOUBLE, ref="icrs")
     assert written("json", column, 1.0) == written("json", Column("x", Datatype.DOUBLE), 1.0)
+
+
+def test_loss_arrow_overflow() -> None:
+    document = written("arrow", Column("x", Datatype.INT), 1, 2, maxrec=1)
+    assert pa.ipc.open_stream(document).read_all().to_pylist() == [{"x": 1}]
+    (*_, last) = pa.ipc.open_stream(document).iter_batches_with_custom_metadata()
+    assert dict(last.custom_metadata) == {b"QUERY_STATUS": b"OVERFLOW"}
+
+
+def test_loss_text_columns() -> None:
+    column = Column("x", Datatype.UNICODE_CHAR, "*", ucd="meta.id", description="name")
+    assert written("text", column, "a\tb\r\nc\x1bd", None, "") == b"x\n--------\na b  c d\n\n\n# 3 rows\n"
+
+
+def test_loss_text_arrays() -> None:
+    assert written("text", Column("x", Datatype.INT, "2"), [1, None]) == b"x\n---\n1 0\n# 1 row\n"
+    assert written("text", Column("x", Datatype.DOUBLE, "2"), [1, None]) == b"x\n-----\n1 NaN\n# 1 row\n"
+
+
+def test_loss_html_metadata() -> None:
+    column = Column("x", Datatype.DOUBLE, ucd="pos.eq.ra", utype="a:b", xtype="c", ref="icrs")
+    assert written("html", column, 1.0) == written("html", Column("x", Datatype.DOUBLE), 1.0)
+
+
+def test_loss_html_empty_text() -> None:
+    document = etree.fromstring(written("html", UNICODE, None, "", "a\x1bb"))
+    assert [cell.text for cell in document.iter("{*}td")] == [None, None, "ab"]

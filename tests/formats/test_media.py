@@ -26,6 +26,13 @@ def test_default_is_the_first_format_and_sent_as_plain_votable() -> None:
         ("fits", "fits", "application/fits"),
         ("parquet", "parquet", "application/vnd.apache.parquet"),
         ("json", "json", "application/json"),
+        ("votable/b", "votable/b", "application/x-votable+xml;serialization=BINARY"),
+        ("votable/fits", "votable/fits", "application/x-votable+xml;serialization=FITS"),
+        ("arrow", "arrow", "application/vnd.apache.arrow.stream"),
+        ("text", "text", "text/plain;charset=utf-8"),
+        ("text/plain", "text", "text/plain"),
+        ("html", "html", "text/html;charset=utf-8"),
+        ("text/html; charset=UTF-8", "html", "text/html;charset=utf-8"),
         ("application/x-votable+xml", "votable", "application/x-votable+xml"),
         ("application/x-votable xml", "votable", "application/x-votable+xml"),
         ("text/xml", "votable", "text/xml"),
@@ -52,7 +59,7 @@ def test_responseformat_names_format_and_content_type(value: str, name: str, con
 
 @pytest.mark.parametrize(
     "value",
-    ["", "xls", "text/csv;header=absent", "application/x-votable+xml;serialization=BINARY", "votable\r\nX-Evil: 1"],
+    ["", "xls", "text/csv;header=absent", "application/x-votable+xml;serialization=BINARY3", "votable\r\nX-Evil: 1"],
 )
 def test_unknown_responseformat_names_the_choices(value: str) -> None:
     with pytest.raises(ParameterError) as caught:
@@ -78,13 +85,16 @@ def test_long_responseformat_is_cut_in_the_message() -> None:
         (Path("x") / "a.b.fits", "fits"),
         ("a.parquet", "parquet"),
         ("a.json", "json"),
+        ("a.arrows", "arrow"),
+        ("a.txt", "text"),
+        ("a.html", "html"),
     ],
 )
 def test_path_names_format(path: str | Path, name: str) -> None:
     assert format_for_path(path).name == name
 
 
-@pytest.mark.parametrize("path", ["a", "a.txt", ".csv/a", ""])
+@pytest.mark.parametrize("path", ["a", "a.doc", ".csv/a", ""])
 def test_unknown_ending_names_the_choices(path: str) -> None:
     with pytest.raises(ParameterError, match=r"\.vot.*\.fits.*\.parquet"):
         format_for_path(path)

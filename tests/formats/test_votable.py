@@ -34,7 +34,7 @@ NUMBERS = Table("result", (Column("n", Datatype.INT),))
 
 
 @pytest.mark.conformance
-@pytest.mark.parametrize("name", ["votable", "votable/td"])
+@pytest.mark.parametrize("name", ["votable", "votable/td", "votable/b", "votable/fits"])
 def test_documents_with_every_kind_of_column_obey_the_schema(
     every_kind: tuple[Table, list[dict[str, object]]], schema: etree.XMLSchema, name: str
 ) -> None:

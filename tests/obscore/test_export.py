@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +23,7 @@ import pytest
 import sqlalchemy as sa
 from astropy.io import fits
 from astropy.io.votable import parse
+from lxml import etree
 
 from catalog.adql.diagnostics import render_diagnostic
 from catalog.db import Database
@@ -110,6 +113,22 @@ def read_json(path: Path) -> Rows:
     return [dict(zip(names, row, strict=True)) for row in document["data"]]
 
 
+def read_fits_in_votable(path: Path) -> Rows:
+    text = etree.parse(path, etree.XMLParser(huge_tree=True)).findtext(".//{*}STREAM")
+    assert text is not None
+    inner = path.with_name("inner.fits")
+    inner.write_bytes(base64.b64decode(text))
+    return read_fits(inner)
+
+
+def read_html(path: Path) -> Rows:
+    """Every cell as text; None is an empty cell."""
+    page = etree.parse(path, etree.XMLParser(huge_tree=True))
+    names = [column.name for column in COLUMNS]
+    rows = page.findall(".//{*}tbody/{*}tr")
+    return [dict(zip(names, ("".join(cell.itertext()) or None for cell in row), strict=True)) for row in rows]
+
+
 def plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
@@ -123,6 +142,10 @@ READERS: dict[str, Callable[[Path], Rows]] = {
     "fits": read_fits,
     "parquet": lambda path: pq.read_table(path).to_pylist(),
     "json": read_json,
+    "votable/b": read_votable,
+    "votable/fits": read_fits_in_votable,
+    "arrow": lambda path: pa.ipc.open_stream(path.read_bytes()).read_all().to_pylist(),
+    "html": read_html,
 }
 
 
@@ -132,6 +155,8 @@ def expected(fmt: str, rows: Rows) -> Rows:
         "csv": as_text,
         "tsv": lambda value: as_text(value.replace("\t", " ").replace("\n", " ") if isinstance(value, str) else value),
         "fits": lambda value: as_ascii(value) if isinstance(value, str) else value,
+        "votable/fits": lambda value: as_ascii(value) if isinstance(value, str) else value,
+        "html": as_text,
     }
     change = carried.get(fmt, lambda value: value)
     return [{name: change(value) for name, value in row.items()} for row in rows]
@@ -155,7 +180,7 @@ def same(found: Any, wanted: Any) -> bool:
     return bool(found == wanted)
 
 
-@pytest.mark.parametrize("fmt", [fmt.name for fmt in FORMATS])
+@pytest.mark.parametrize("fmt", READERS)
 def test_every_format_holds_the_rows_of_the_view_in_the_order_of_their_identifiers(
     filled: Database, tmp_path: Path, fmt: str
 ) -> None:
@@ -301,6 +326,19 @@ def batches(table: Any, rows: Rows, *, then: BaseException | None = None, count:
         yield pa.RecordBatch.from_pylist(rows, schema=table.arrow_schema)
     if then is not None:
         raise then
+
+
+def test_lines_of_text_hold_the_cells_in_their_order(filled: Database, tmp_path: Path) -> None:
+    assert {fmt.name for fmt in FORMATS} - set(READERS) == {"text"}
+    wanted = view_rows(filled)
+
+    export_obscore(filled, tmp_path / "file", fmt="text")
+
+    lines = (tmp_path / "file").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 3 + 13 + 1
+    for line, row in zip(lines[3:-1], wanted, strict=True):
+        texts = [re.sub(r"[\t\n]", " ", cell) for cell in row.values() if isinstance(cell, str)]
+        assert re.search(".*?".join(map(re.escape, texts)), line)
 
 
 @pytest.mark.parametrize("fmt", [fmt.name for fmt in FORMATS])
