@@ -10,5 +10,6 @@ from __future__ import annotations
 from catalog.db.database import Database
 from catalog.db.sqlite import SqlFunction
 from catalog.db.storage import UtcDateTime, UuidText
+from catalog.db.temporary import TemporaryTable
 
-__all__ = ["Database", "SqlFunction", "UtcDateTime", "UuidText"]
+__all__ = ["Database", "SqlFunction", "TemporaryTable", "UtcDateTime", "UuidText"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from threading import Lock
 from typing import Any
@@ -21,6 +22,7 @@ from psycopg.conninfo import make_conninfo
 from catalog.db.arrow import BATCH_ROWS, batch_from_arrow
 from catalog.db.faults import postgresql_fault, timed_out, unavailable
 from catalog.db.statement import Query
+from catalog.db.temporary import TemporaryTable, create_statement, fill_postgresql
 from catalog.errors import UnavailableError
 from catalog.vo.table import Table
 
@@ -33,6 +35,7 @@ _log = logging.getLogger(__name__)
 _NO_COPY = {"adbc.postgresql.use_copy": "false"}
 _KEPT = 4
 _CURSOR = "catalog_result"
+_MAY_MAKE = "SELECT NOT pg_is_in_recovery() AND has_database_privilege(current_database(), 'TEMPORARY')"
 
 
 def session_options(*, read_only: bool) -> str:
@@ -67,21 +70,36 @@ class PostgresqlReader:
         self._lock = Lock()
         self._closed = False
 
-    def start(self, query: Query, table: Table, timeout_s: float) -> PostgresqlSource:
+    def start(
+        self, query: Query, table: Table, timeout_s: float, temporary: Sequence[TemporaryTable] = ()
+    ) -> PostgresqlSource:
         """A query that runs when its first batch is fetched."""
-        return PostgresqlSource(self, query, table, timeout_s)
+        return PostgresqlSource(self, query, table, timeout_s, temporary)
 
-    def explain(self, query: Query, timeout_s: float) -> str:
+    def explain(self, query: Query, timeout_s: float, temporary: Sequence[TemporaryTable] = ()) -> str:
         """The plan as PostgreSQL's EXPLAIN writes it."""
         connection = self.borrow()
         try:
             _limit_time(connection, timeout_s)
+            until = time.monotonic() + timeout_s
+            _make(connection, temporary, timeout_s, expired=lambda: time.monotonic() > until)
             lines = run(connection, f"EXPLAIN {query.sql}", query.ordered)
         except adbc.Error as error:
             raise postgresql_fault(error, timeout_s=timeout_s) from error
         finally:
             self.give_back(connection)
         return "\n".join(line for batch in lines for line in batch.column(0).to_pylist())
+
+    def takes_temporary_tables(self) -> bool:
+        """Whether queries may bring tables of their own: not to a standby, nor with a login that lacks the right."""
+        connection = self.borrow()
+        try:
+            (answer,) = run(connection, _MAY_MAKE)
+        except adbc.Error as error:
+            raise unavailable() from error
+        finally:
+            self.give_back(connection)
+        return bool(answer.column(0)[0].as_py())
 
     def borrow(self) -> driver.Connection:
         """A connection in a fresh read-only transaction.
@@ -140,14 +158,23 @@ class PostgresqlReader:
 class PostgresqlSource:
     """One query as a cursor of the server (`catalog.db.batches.Source`)."""
 
-    def __init__(self, reader: PostgresqlReader, query: Query, table: Table, timeout_s: float) -> None:
+    def __init__(
+        self,
+        reader: PostgresqlReader,
+        query: Query,
+        table: Table,
+        timeout_s: float,
+        temporary: Sequence[TemporaryTable] = (),
+    ) -> None:
         self._reader = reader
+        self._temporary = temporary
         self._query = query
         self._table = table
         self._timeout_s = timeout_s
         self._left = timeout_s
         self._connection: driver.Connection | None = None
         self._ended = False
+        self._stopped = False
 
     def fetch(self) -> list[pa.RecordBatch]:
         if self._ended:
@@ -165,6 +192,7 @@ class PostgresqlSource:
         return [piece for batch in found for piece in batch_from_arrow(self._table, batch)]
 
     def interrupt(self) -> None:
+        self._stopped = True
         connection = self._connection
         if connection is not None:
             with suppress(adbc.Error):
@@ -180,6 +208,13 @@ class PostgresqlSource:
         if self._connection is None:
             self._connection = self._reader.borrow()
             _limit_time(self._connection, self._left)
+            until = time.monotonic() + self._left
+            _make(
+                self._connection,
+                self._temporary,
+                self._left,
+                expired=lambda: self._stopped or time.monotonic() > until,
+            )
             # All rows will be wanted, so that plans with a quick start are not to be preferred.
             run(self._connection, "SET LOCAL cursor_tuple_fraction = 1.0")
             run(
@@ -198,6 +233,24 @@ def run(connection: driver.Connection, sql: str, values: tuple[object, ...] = ()
         cursor.execute(sql, _bind(values) if values else None)
         with cursor.fetch_record_batch() as rows:
             return list(rows)
+
+
+def _make(
+    connection: driver.Connection, tables: Sequence[TemporaryTable], seconds: float, *, expired: Callable[[], bool]
+) -> None:
+    """Make temporary tables in a transaction that may, and leave it read-only; they go with it."""
+    if not tables:
+        return
+    run(connection, "ROLLBACK")
+    run(connection, "BEGIN READ WRITE")
+    _limit_time(connection, seconds)
+    for table in tables:
+        run(connection, create_statement(table, is_sqlite=False))
+        fill_postgresql(connection, table, expired=expired)
+        if expired():
+            raise timed_out(seconds)
+        run(connection, f"ANALYZE {table.name}")
+    run(connection, "SET TRANSACTION READ ONLY")
 
 
 def _limit_time(connection: driver.Connection, seconds: float) -> None:

@@ -18,6 +18,7 @@ import pyarrow as pa
 from catalog.db.arrow import BATCH_ROWS, batch_from_rows
 from catalog.db.faults import bad_cast, sqlite_fault
 from catalog.db.statement import Query
+from catalog.db.temporary import TemporaryTable, fill_sqlite
 from catalog.errors import CatalogError, InternalError, SettingsError, UnavailableError
 from catalog.vo.table import Table
 
@@ -81,7 +82,8 @@ def prepare_writer(connection: sqlite3.Connection) -> None:
 class SqliteReader:
     """Opens guarded connections to one file.
 
-    They are read-only, and the authorizer lets through nothing but SELECT: no PRAGMA, no ATTACH, no temporary tables.
+    They are read-only, and the authorizer lets through nothing but SELECT: no PRAGMA, no ATTACH. Temporary tables are
+    made before it is there.
 
     Args:
         path: The file.
@@ -92,14 +94,16 @@ class SqliteReader:
         self._path = path
         self._functions = tuple(functions)
 
-    def start(self, query: Query, table: Table, timeout_s: float) -> SqliteSource:
+    def start(
+        self, query: Query, table: Table, timeout_s: float, temporary: Sequence[TemporaryTable] = ()
+    ) -> SqliteSource:
         """A query that runs when its first batch is fetched."""
-        return SqliteSource(self, query, table, timeout_s)
+        return SqliteSource(self, query, table, timeout_s, temporary)
 
-    def explain(self, query: Query, timeout_s: float) -> str:
+    def explain(self, query: Query, timeout_s: float, temporary: Sequence[TemporaryTable] = ()) -> str:
         """The plan, one step a line, indented by depth."""
         guard = Guard(timeout_s)
-        with closing(self.open(guard)) as connection:
+        with closing(self.open(guard, temporary)) as connection:
             try:
                 rows = connection.execute(f"EXPLAIN QUERY PLAN {query.sql}", query.named).fetchall()
             except sqlite3.Error as error:
@@ -114,8 +118,12 @@ class SqliteReader:
     def close(self) -> None:
         """Nothing is kept open between queries."""
 
-    def open(self, guard: Guard) -> sqlite3.Connection:
-        """A new guarded connection.
+    def takes_temporary_tables(self) -> bool:
+        """Whether queries may bring tables of their own."""
+        return True
+
+    def open(self, guard: Guard, temporary: Sequence[TemporaryTable] = ()) -> sqlite3.Connection:
+        """A new guarded connection, on which the temporary tables are.
 
         Raises:
             SettingsError: The file is not a SQLite database.
@@ -135,9 +143,14 @@ class SqliteReader:
                 check_same_thread=False,
             )
             self._settle(connection, guard)
-        except sqlite3.Error as error:
+            for table in temporary:
+                fill_sqlite(connection, table)
+            connection.set_authorizer(_authorize)
+        except BaseException as error:
             if connection is not None:
                 connection.close()
+            if not isinstance(error, sqlite3.Error):
+                raise
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
                 raise SettingsError(f"the file {self._path.name} is not a SQLite database") from error
             raise guard.fault(error) from error
@@ -157,7 +170,6 @@ class SqliteReader:
                     known.name, known.narg, guard.watch(known.function), deterministic=known.deterministic
                 )
         connection.set_progress_handler(guard.expired, _STEPS)
-        connection.set_authorizer(_authorize)
 
 
 def _authorize(action: int, first: str | None, second: str | None, database: str | None, source: str | None) -> int:
@@ -238,8 +250,16 @@ class Guard:
 class SqliteSource:
     """One query on a connection of its own (`catalog.db.batches.Source`)."""
 
-    def __init__(self, reader: SqliteReader, query: Query, table: Table, timeout_s: float) -> None:
+    def __init__(
+        self,
+        reader: SqliteReader,
+        query: Query,
+        table: Table,
+        timeout_s: float,
+        temporary: Sequence[TemporaryTable] = (),
+    ) -> None:
         self._reader = reader
+        self._temporary = temporary
         self._query = query
         self._table = table
         self._guard = Guard(timeout_s)
@@ -250,7 +270,7 @@ class SqliteSource:
         self._guard.resume()
         try:
             if self._cursor is None:
-                self._connection = self._reader.open(self._guard)
+                self._connection = self._reader.open(self._guard, self._temporary)
                 self._cursor = self._connection.execute(self._query.sql, self._query.named)
             rows = self._cursor.fetchmany(BATCH_ROWS)
         except sqlite3.Error as error:
