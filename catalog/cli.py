@@ -22,7 +22,17 @@ from catalog.adql.check import check_lines
 from catalog.errors import CatalogError, InternalError, UnavailableError, UsageError
 from catalog.ingest.report import IngestSummary
 from catalog.settings import Settings, load_settings
-from catalog.terminal import interruptible, pointing_out, progress_bar, say, say_fault, show_rows, summarise, write_rows
+from catalog.terminal import (
+    interruptible,
+    pointing_out,
+    progress_bar,
+    say,
+    say_fault,
+    show_rows,
+    summarise,
+    wait_for_signal,
+    write_rows,
+)
 from catalog.web.server import listen, run
 from catalog.wiring import Catalog
 
@@ -311,6 +321,22 @@ def serve(
         if not settings.service.is_address_known:
             say(f"clients are told {url}; set service.base_url to the address that they reach this machine by")
         run(catalog, listener)
+
+
+@app.command()
+def worker(
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Jobs at once; jobs.workers of the settings otherwise.")
+    ] = None,
+    db: Db = None,
+) -> None:
+    """Do asynchronous jobs, and nothing else; any number of processes may."""
+    with _ready_catalog(db) as catalog:
+        runner = catalog.runner(workers)
+        runner.start()
+        say("doing jobs; Ctrl-C hands those that run back, and stops")
+        wait_for_signal()
+        runner.stop()
 
 
 def _settings(db: str | None) -> Settings:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
+from types import FrameType
 from typing import Any, TypeVar
 
 import typer
@@ -25,7 +28,17 @@ from catalog.formats.media import Format
 from catalog.obscore.files import written_file
 from catalog.vo.table import Info, TableStream
 
-__all__ = ["interruptible", "pointing_out", "progress_bar", "say", "say_fault", "show_rows", "summarise", "write_rows"]
+__all__ = [
+    "interruptible",
+    "pointing_out",
+    "progress_bar",
+    "say",
+    "say_fault",
+    "show_rows",
+    "summarise",
+    "wait_for_signal",
+    "write_rows",
+]
 
 T = TypeVar("T")
 
@@ -66,6 +79,21 @@ def interruptible(work: Callable[[], T], *, cancel: Callable[[], None]) -> T:
         except KeyboardInterrupt:
             cancel()
             raise
+
+
+def wait_for_signal() -> None:
+    """Wait, in the main thread, for Ctrl-C or SIGTERM; a second one has its usual effect."""
+    stopped = Event()
+    before = {}
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopped.set()
+        for known, handler in before.items():
+            signal.signal(known, handler)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, stop)
+    stopped.wait()
 
 
 @contextmanager
