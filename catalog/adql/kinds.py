@@ -55,6 +55,7 @@ _LITERAL = "\0literal"  # a name that no column has: a plain value, which takes 
 _GEOMETRY = {"point": Kind.POINT, "circle": Kind.CIRCLE, "polygon": Kind.POLYGON}
 _REGIONS = ("adql:region", "region")
 _RANK = (
+    Datatype.BIT,
     Datatype.BOOLEAN,
     Datatype.UNSIGNED_BYTE,
     Datatype.SHORT,
@@ -70,7 +71,7 @@ def kind_of(column: Column) -> Kind:
     if column.xtype == _NULL:
         return Kind.NULL
     if column.is_array:
-        return _GEOMETRY.get(column.xtype or "", Kind.ARRAY)
+        return _GEOMETRY.get(column.xtype or "", Kind.ARRAY) if column.datatype.is_float else Kind.ARRAY
     if column.datatype.is_text:
         return Kind.TIMESTAMP if column.xtype == "timestamp" else Kind.TEXT
     return Kind.FLOAT if column.datatype.is_float else Kind.INTEGER
@@ -119,6 +120,8 @@ def common(first: Column, second: Column) -> Column | None:
         typed = second if kinds[0] is Kind.NULL else first
         return replace(typed, name=first.name)
     if kinds[0] is not kinds[1] and not all(kind.is_number for kind in kinds):
+        return None
+    if kinds[0] is Kind.ARRAY and first.datatype is not second.datatype:
         return None
     named = second if first.name == _LITERAL else first
     agreed = {

@@ -15,6 +15,7 @@ __all__ = ["can_overflow"]
 
 _BITS = {
     Datatype.BOOLEAN: 1,
+    Datatype.BIT: 1,
     Datatype.UNSIGNED_BYTE: 8,
     Datatype.SHORT: 15,
     Datatype.INT: 31,

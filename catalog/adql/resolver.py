@@ -346,19 +346,29 @@ def _values(test: nodes.Condition) -> Iterable[Expression]:
 
 
 def _unique_names(items: Sequence[SelectItem]) -> list[str]:
-    """A name for each output column, no two alike in any case: as written, else made from the expression."""
+    """A name for each output column, no two alike in any case: as written, else made from the expression.
+
+    Columns of one table that differ by case alone, as uploaded ones may, keep their names.
+    """
     wanted = [_wanted_name(item, position) for position, item in enumerate(items, start=1)]
     taken = {name.lower() for name in wanted}
-    seen: set[str] = set()
+    seen: dict[str, dict[str, int | None]] = {}
     names: list[str] = []
-    for name in wanted:
+    for name, item in zip(wanted, items, strict=True):
+        column = item.expression
+        source = column.source if isinstance(column, nodes.ColumnRef) and column.name.text == name else None
         unique, number = name, 1
-        while unique.lower() in seen or (number > 1 and unique.lower() in taken):
+        while not _is_free(unique, source, seen) or (number > 1 and unique.lower() in taken):
             number += 1
             unique = f"{name}_{number}"
-        seen.add(unique.lower())
+        seen.setdefault(unique.lower(), {})[unique] = source
         names.append(unique)
     return names
+
+
+def _is_free(name: str, source: int | None, seen: Mapping[str, Mapping[str, int | None]]) -> bool:
+    alike = seen.get(name.lower(), {})
+    return name not in alike and all(source is not None and source == other for other in alike.values())
 
 
 def _wanted_name(item: SelectItem, position: int) -> str:

@@ -6,7 +6,7 @@ Each distinct literal is one bind parameter however often it occurs: two binds o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -25,6 +25,7 @@ RowRule: TypeAlias = Callable[[Table, sa.FromClause], "sa.ColumnElement[bool] | 
 
 _TYPES: dict[Datatype, type[TypeEngine[Any]]] = {
     Datatype.BOOLEAN: sa.SmallInteger,
+    Datatype.BIT: sa.SmallInteger,
     Datatype.UNSIGNED_BYTE: sa.SmallInteger,
     Datatype.SHORT: sa.SmallInteger,
     Datatype.INT: sa.Integer,
@@ -85,6 +86,9 @@ class Source:
     region: RegionIndex | None = None
     allowed: Sql | None = None
     """Whether the caller may see the row; None when all may be seen."""
+
+    given: Mapping[int, Sql] = field(default_factory=dict)
+    """By position, values that go out instead of those in `columns`."""
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 ``ivoa.obscore`` is a view ``obscore`` in schema ``ivoa`` on PostgreSQL and a view ``ivoa_obscore`` on SQLite. A table
 may say more in `Table.extra`:
 
-* ``physical``: a name without schema on both engines, for uploaded tables;
+* ``upload``: an `UploadStorage`, for uploaded tables;
 * ``hidden``: names of unpublished columns that the access rule asks for;
 * ``position``: its spatial index, with keys ``ra``, ``dec`` (published columns), ``key``, ``vector`` (unpublished
   columns) and ``rtree`` (SQLite's R*Tree ``(id, x_min, x_max, y_min, y_max, z_min, z_max)``);
@@ -13,19 +13,36 @@ may say more in `Table.extra`:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypedDict, cast
 
 import sqlalchemy as sa
 
-from catalog.adql.mathematics import Sql
+from catalog.adql.mathematics import Sql, verbatim
 from catalog.adql.statement import PositionIndex, RegionIndex, Source, Statement
 from catalog.vo.table import Column, Table
-from catalog.vo.types import Datatype
 
-__all__ = ["read_table"]
+__all__ = ["UploadStorage", "read_table"]
 
 _ALLOWED = "adql_allowed"
+
+
+@dataclass(frozen=True, slots=True)
+class UploadStorage:
+    """Where an uploaded table lies: under names of ours, so that no name of a client's reaches the database."""
+
+    name: str
+    """Without schema, on both engines."""
+
+    columns: tuple[str, ...]
+    """Names of the columns."""
+
+    given: Mapping[int, str] = field(default_factory=dict)
+    """By position, columns of text that hold values as they came; queries compute with what was made of them."""
+
+    nan: Mapping[int, str] = field(default_factory=dict)
+    """By position, columns that are 1 where a value is NaN, which SQLite stores as NULL."""
 
 
 class _Position(TypedDict):
@@ -47,8 +64,14 @@ def read_table(table: Table, alias: str, statement: Statement) -> Source:
     """A published table under an alias; of a protected one the rows that the rule lets the caller see."""
     position = cast("_Position | None", table.extra.get("position"))
     region = cast("_Region | None", table.extra.get("region"))
+    upload = cast("UploadStorage | None", table.extra.get("upload"))
     unpublished = _unpublished(table, position, region)
-    named = _physical(table, unpublished, statement).alias(alias)
+    names = [column.name for column in table.columns]
+    if upload is not None:
+        names = [*upload.columns]
+        unpublished = dict.fromkeys(upload.given.values(), sa.Text())
+        unpublished |= dict.fromkeys(upload.nan.values(), sa.SmallInteger())
+    named = _physical(table, names, unpublished, statement).alias(alias)
     allowed: Sql | None = None
     clause: sa.FromClause = named
     if table.protected and statement.rule is not None:
@@ -56,9 +79,12 @@ def read_table(table: Table, alias: str, statement: Statement) -> Source:
         if condition is not None:
             clause = sa.select(*named.c, condition.label(_ALLOWED)).where(condition).subquery(alias)
             allowed = clause.c[_ALLOWED]
-    columns = tuple(_value(clause.c[column.name], column, statement) for column in table.columns)
+    columns = tuple(
+        _value(clause.c[name], column, statement) for name, column in zip(names, table.columns, strict=True)
+    )
     indexes = _position_index(table, clause, position), _region_index(table, clause, region)
-    return Source(clause, columns, *indexes, allowed)
+    given = {} if upload is None else _given(clause, columns, upload, statement)
+    return Source(clause, columns, *indexes, allowed, given)
 
 
 def _unpublished(
@@ -77,14 +103,14 @@ def _unpublished(
 
 
 def _physical(
-    table: Table, unpublished: Mapping[str, sa.types.TypeEngine[Any]], statement: Statement
+    table: Table, names: Sequence[str], unpublished: Mapping[str, sa.types.TypeEngine[Any]], statement: Statement
 ) -> sa.TableClause:
-    published = {column.name for column in table.columns}
-    columns = [sa.column(column.name, statement.type_of(column)) for column in table.columns]
-    columns += [sa.column(name, kind) for name, kind in unpublished.items() if name not in published]
-    physical = table.extra.get("physical")
-    if isinstance(physical, str):
-        return sa.table(physical, *columns)
+    described = zip(names, table.columns, strict=True)
+    columns = [sa.column(name, statement.type_of(column)) for name, column in described]
+    columns += [sa.column(name, kind) for name, kind in unpublished.items() if name not in names]
+    upload = table.extra.get("upload")
+    if isinstance(upload, UploadStorage):
+        return sa.table(upload.name, *columns)
     *schema, name = (part.strip('"') for part in table.name.split("."))
     if statement.is_postgresql:
         return sa.table(name, *columns, schema=".".join(schema) or None)
@@ -93,9 +119,21 @@ def _physical(
 
 def _value(value: Sql, column: Column, statement: Statement) -> Sql:
     """The column as a value; flags are integers in ADQL, whatever PostgreSQL keeps."""
-    if column.datatype is Datatype.BOOLEAN and statement.is_postgresql:
+    if column.datatype.is_flag and not column.is_array and statement.is_postgresql:
         return sa.cast(value, sa.Integer)
     return value
+
+
+def _given(
+    clause: sa.FromClause, columns: Sequence[Sql], upload: UploadStorage, statement: Statement
+) -> Mapping[int, Sql]:
+    """Values as they came, where those in the columns say less."""
+    values: dict[int, Sql] = {position: clause.c[name] for position, name in upload.given.items()}
+    if not statement.is_postgresql:
+        one, nan = verbatim("1", sa.SmallInteger), verbatim("'NaN'", sa.Text)
+        for position, name in upload.nan.items():
+            values[position] = sa.case((clause.c[name] == one, nan), else_=columns[position])
+    return values
 
 
 def _position_index(table: Table, clause: sa.FromClause, position: _Position | None) -> PositionIndex | None:

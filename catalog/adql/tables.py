@@ -15,7 +15,10 @@ from catalog.adql.scope import Relation, Scope, VisibleColumn
 from catalog.errors import QueryError
 from catalog.vo.table import Column, Table
 
-__all__ = ["PublishedTables", "TableResolver"]
+__all__ = ["UPLOAD_SCHEMA", "PublishedTables", "TableResolver"]
+
+UPLOAD_SCHEMA = "TAP_UPLOAD"
+"""Schema of the tables that a request brings (TAP 1.1 section 2.5)."""
 
 MAX_TABLES = 50
 """Tables in one FROM; SQLite joins at most 64."""
@@ -148,6 +151,8 @@ class TableResolver:
         names = [*self._tables.names, *(name.text for name, _ in self.ctes)]
         near = nearest(asked, names) or nearest(item.name[-1].text, names)
         hint = suggest(near) or "the service's /tables lists what there is"
+        if not near and item.name[0].matches(UPLOAD_SCHEMA):
+            hint = f"the parameter UPLOAD={item.name[-1]},… brings such a table"
         replacement = near[0] if near else None
         message = f"there is no table {asked}"
         return fault_at(self._text, item.span, message, code="unknown-table", hint=hint, replacement=replacement)

@@ -7,6 +7,7 @@ positions are written out, all other values are bound.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -30,8 +31,8 @@ __all__ = ["SQLITE_FUNCTIONS", "RowRule", "translate"]
 
 Selection: TypeAlias = "sa.Select[Any]"
 
-_MAX_LABEL = 63
-"""Bytes of a name on PostgreSQL."""
+_PLAIN = re.compile("[A-Za-z_][A-Za-z0-9_]{0,62}")
+"""Names that PostgreSQL holds, and that need no care in quotes."""
 
 _SET_OPERATIONS: dict[tuple[str, bool], Callable[..., sa.CompoundSelect[Any]]] = {
     ("UNION", False): sa.union,
@@ -169,7 +170,8 @@ class _QueryTranslator:
         for index, (item, own) in enumerate(zip(select.items, select.columns, strict=True)):
             assert isinstance(item, SelectItem)  # noqa: S101  (the resolver expands stars)
             if final is not None:
-                value = self._final(self._values.output(item.expression), final[index])
+                given = None if select.group_by else self._given(item.expression)
+                value = self._final(self._values.output(item.expression) if given is None else given, final[index])
             elif kind_of(own) is Kind.NULL or united is not None:
                 value = self._united(self._values.value(item.expression), own, united[index] if united else own)
             else:
@@ -185,6 +187,12 @@ class _QueryTranslator:
         if select.distinct:
             result = result.distinct()
         return result.correlate(*around) if around else result
+
+    def _given(self, expression: nodes.Expression) -> Sql | None:
+        """The value as it was uploaded, where a column alone is selected and the engine computes with another."""
+        if not isinstance(expression, nodes.ColumnRef) or expression.source is None:
+            return None
+        return self._statement.sources[expression.source].given.get(expression.position or 0)
 
     def _final(self, value: Sql, column: Column) -> Sql:
         """The value in the type that the result declares; PostgreSQL's reader goes by it."""
@@ -269,10 +277,19 @@ def _with_number(operand: Selection) -> Selection:
 
 def _labels(columns: tuple[Column, ...]) -> list[str]:
     """Names of columns in SQL: their own where both engines can hold and tell them apart."""
-    return [
-        column.name if len(column.name.encode()) <= _MAX_LABEL else f"column_{index}"
-        for index, column in enumerate(columns, start=1)
-    ]
+    taken = {column.name.lower() for column in columns}
+    seen: set[str] = set()
+    labels = []
+    for index, column in enumerate(columns, start=1):
+        name = column.name.lower()
+        label = column.name
+        if name in seen or not _PLAIN.fullmatch(label):
+            label = f"column_{index}"
+            while label in taken:
+                label += "_"
+        labels.append(label)
+        seen.add(name)
+    return labels
 
 
 def _least(*limits: int | None) -> int | None:

@@ -17,6 +17,7 @@ BATCH_ROWS = 16_384
 """Rows of one batch: large enough to work in columns, small enough to begin soon."""
 
 _log = logging.getLogger(__name__)
+_NULL_ELEMENT = "?"  # in the text of an array
 _TIMESTAMP_FORMAT = "%Y-%m-%dT%H:%M:%S"
 
 
@@ -152,6 +153,10 @@ def _lists(values: pa.Array, target: pa.DataType) -> pa.Array:
         if pc.any(empty).as_py():
             nothing = pa.scalar([], type=words.type)
             words = pc.if_else(empty, nothing, words)
+        if pc.any(pc.match_substring(values, _NULL_ELEMENT)).as_py():
+            elements = pc.if_else(pc.equal(words.values, _NULL_ELEMENT), pa.scalar(None, pa.string()), words.values)
+            mask = words.is_null() if words.null_count else None
+            words = pa.ListArray.from_arrays(words.offsets, elements, mask=mask)
         values = words
     return values.cast(target)
 
