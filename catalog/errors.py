@@ -8,6 +8,7 @@
     │   ├── QueryError            the ADQL text is not valid; carries code, position, hint and proposal
     │   ├── ParameterError        a protocol parameter is unknown, repeated or out of range
     │   ├── NotFoundError         no such identifier, table, resource
+    │   ├── AuthenticationError   credentials are missing or wrong
     │   ├── AuthorizationError    the caller may not do it, whoever else may
     │   └── PhaseError            the phase of the job does not allow it (any more)
     ├── IntegrityError            the operations database refuses the change; says which rule
@@ -24,6 +25,7 @@ A fault is raised where it is known, with the sentence the user will read. It be
 from __future__ import annotations
 
 __all__ = [
+    "AuthenticationError",
     "AuthorizationError",
     "CatalogError",
     "IntegrityError",
@@ -85,6 +87,22 @@ class NotFoundError(UsageError):
     """No such identifier, table or resource."""
 
     code = "NotFoundFault"
+
+
+class AuthenticationError(UsageError):
+    """Credentials are missing or wrong.
+
+    Args:
+        message: Which, without what they are.
+        challenge: How to identify oneself, as HTTP writes it (RFC 9110 section 11.3).
+        hint: Where to get them.
+    """
+
+    code = "AuthenticationFault"
+
+    def __init__(self, message: str, *, challenge: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.challenge = challenge
 
 
 class AuthorizationError(UsageError):

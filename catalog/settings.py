@@ -6,8 +6,10 @@ A setting ``section.key`` of the file is ``CATALOG_SECTION_KEY`` in the environm
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -19,12 +21,16 @@ __all__ = [
     "AttachedSettings",
     "DatabaseSettings",
     "JobSettings",
+    "Network",
     "PublicationSettings",
     "ServiceSettings",
     "Settings",
     "TapSettings",
     "load_settings",
 ]
+
+Network = IPv4Network | IPv6Network
+"""Addresses that have their beginning in common."""
 
 _PREFIX = "CATALOG_"
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  (listened at only when the operator says so)
@@ -87,10 +93,23 @@ class ServiceSettings(_Section):
     base_url: str | None = None
     """What the world calls us, without a slash at the end; made of host and port when absent."""
 
+    trusted_proxies: tuple[Network, ...] = ()
+    """Addresses and networks whose ``X-Forwarded-…`` and ``Forwarded`` headers are believed."""
+
     title: str = "FYST raw data catalog"
 
     housekeeping_s: Annotated[float, Field(gt=0)] = 2.0
     """Seconds between two looks at the queue of packages that others changed."""
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        """In the environment it is one text, with commas."""
+        parts = re.split(r"[\s,]+", value) if isinstance(value, str) else value
+        try:
+            return tuple(ip_network(part) for part in parts if part) if isinstance(parts, list | tuple) else value
+        except ValueError as error:
+            raise ValueError(f"expected addresses and networks, such as 127.0.0.1 and 10.0.0.0/8: {error}") from None
 
     @field_validator("base_url")
     @classmethod

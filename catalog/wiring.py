@@ -153,6 +153,7 @@ class Catalog:
         )
         self._holdings: tuple[float, PublishedHoldings] | None = None
         self._counting = Lock()
+        self._examples_document: tuple[str, bytes] | None = None
 
     def init(self) -> InitSummary:
         """Create or upgrade tables, triggers and views, and publish what is there. Safe to repeat.
@@ -369,12 +370,17 @@ class Catalog:
         """Queries to start from."""
         return load_examples()
 
-    @cached_property
-    def examples_document(self) -> bytes:
-        """Queries to start from, as a page that programs read too."""
-        return render_examples(
-            self.examples, self.tap, title=self.settings.service.title, base_url=self.public_url("/tap")
-        )
+    def examples_document(self, tap_url: str | None = None) -> bytes:
+        """Queries to start from, as a page that programs read too.
+
+        Args:
+            tap_url: What the client calls the TAP service; the address of the settings when None.
+        """
+        url = tap_url or self.public_url("/tap")
+        if self._examples_document is None or self._examples_document[0] != url:
+            page = render_examples(self.examples, self.tap, title=self.settings.service.title, base_url=url)
+            self._examples_document = (url, page)
+        return self._examples_document[1]
 
     def close(self) -> None:
         """Close every connection; queries that still run are cancelled. Safe to repeat."""

@@ -201,7 +201,7 @@ def render_faults() -> str:
     lines = ["| class | `ERROR_CODE` | HTTP status | meaning |", "|---|---|---|---|"]
     for kind in _faults(CatalogError):
         first = (inspect.getdoc(kind) or "").split("\n\n")[0].replace("\n", " ")
-        lines.append(f"| `{kind.__name__}` | `{kind.code}` | {fault_status(kind('…'))} | {_plain(first)} |")
+        lines.append(f"| `{kind.__name__}` | `{kind.code}` | {fault_status(kind)} | {_plain(first)} |")
     return "\n".join([*lines, ""])
 
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import anyio
 from starlette.applications import Starlette
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
@@ -17,11 +17,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from catalog.errors import CatalogError, UnavailableError
+from catalog.errors import CatalogError, NotFoundError, UnavailableError, UsageError
 from catalog.web import pages, tap
 from catalog.web.admission import Admission
 from catalog.web.housekeeping import keep_house
-from catalog.web.responses import as_fault, fault_headers, fault_status
+from catalog.web.responses import as_fault, fault_headers, fault_response, fault_status
 from catalog.wiring import Catalog
 
 __all__ = ["create_app"]
@@ -32,6 +32,7 @@ _PAGE_POLICY = (  # a page loads nothing, runs nothing, and sends its form to us
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
 )
+_FOR_PROGRAMS = ("/tap/", "/datalink/")
 _PREFLIGHT_SECONDS = 86_400
 
 
@@ -52,8 +53,9 @@ def create_app(catalog: Catalog) -> Starlette:
     app.add_middleware(
         CORSMiddleware,
         allow_origins=["*"],
-        allow_methods=["GET", "HEAD", "POST"],
+        allow_methods=["GET", "HEAD", "POST", "DELETE"],
         allow_headers=["*"],
+        expose_headers=["*"],
         max_age=_PREFLIGHT_SECONDS,
     )
     app.add_middleware(_Manners, server=f"catalog/{catalog.version}")
@@ -99,19 +101,22 @@ class _Manners:
             _LOG.warning("an answer was broken off: the service stops")
             if not begun:
                 fault: CatalogError = UnavailableError("the service is being stopped; try again in a while")
-                await _line(fault)(scope, receive, with_headers)
+                await _refuse(Request(scope), fault)(scope, receive, with_headers)
         except Exception as error:
             fault = as_fault(error)
             if not begun:
-                await _line(fault)(scope, receive, with_headers)
+                await _refuse(Request(scope), fault)(scope, receive, with_headers)
 
 
-def _line(fault: CatalogError) -> Response:
-    return PlainTextResponse(f"{fault.message}\n", fault_status(fault), fault_headers(fault))
+def _refuse(request: Request, fault: CatalogError, status: int | None = None) -> Response:
+    """The fault as a document where programs ask, and in a line elsewhere."""
+    if request.scope["path"].startswith(_FOR_PROGRAMS):
+        return fault_response(fault, request=request, status=status)
+    return PlainTextResponse(f"{fault.message}\n", status or fault_status(type(fault)), fault_headers(fault))
 
 
 async def _fault(request: Request, error: Exception) -> Response:
-    return _line(as_fault(error))
+    return _refuse(request, as_fault(error))
 
 
 async def _refusal(request: Request, error: Exception) -> Response:
@@ -119,7 +124,17 @@ async def _refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  (registered for it)
     if request.method == "OPTIONS" and error.status_code == 405:
         return Response(status_code=204, headers=error.headers)
-    return PlainTextResponse(f"{error.detail}\n", error.status_code, error.headers)
+    fault: CatalogError
+    if error.status_code == 404:
+        fault = NotFoundError("there is nothing at this address")
+    elif error.status_code == 405:
+        allowed = Headers(error.headers or {}).get("allow", "")
+        fault = UsageError(f"{request.method[:20]} is no method of this address; it knows {allowed}")
+    else:
+        fault = UsageError(error.detail)
+    refusal = _refuse(request, fault, error.status_code)
+    refusal.headers.update(error.headers or {})
+    return refusal
 
 
 async def _gone(request: Request, error: Exception) -> Response:

@@ -19,6 +19,7 @@ from catalog.opsdb.enums import PackageState
 from catalog.vo.documents import render
 from catalog.vo.table import TableStream
 from catalog.web.parameters import read_pairs
+from catalog.web.proxies import public_url
 from catalog.web.responses import Answer, StreamResponse, as_fault, fault_headers, fault_status
 from catalog.wiring import Catalog, PublishedHoldings
 
@@ -69,15 +70,16 @@ async def to_landing(request: Request) -> Response:
 async def landing(request: Request) -> Response:
     """The first page; without counts while the database does not answer."""
     catalog: Catalog = request.app.state.catalog
+    tap_url = public_url(request, "/tap")
     try:
         holdings = await run_in_threadpool(catalog.holdings)
     except UnavailableError as fault:
-        page = await run_in_threadpool(_landing, catalog, None, fault.message)
-        return HTMLResponse(page, fault_status(fault), fault_headers(fault))
-    return HTMLResponse(await run_in_threadpool(_landing, catalog, holdings, None))
+        page = await run_in_threadpool(_landing, catalog, tap_url, None, fault.message)
+        return HTMLResponse(page, fault_status(type(fault)), fault_headers(fault))
+    return HTMLResponse(await run_in_threadpool(_landing, catalog, tap_url, holdings, None))
 
 
-def _landing(catalog: Catalog, holdings: PublishedHoldings | None, problem: str | None) -> bytes:
+def _landing(catalog: Catalog, tap_url: str, holdings: PublishedHoldings | None, problem: str | None) -> bytes:
     counts = {} if holdings is None else holdings.held.packages
     examples = catalog.examples
     return render(
@@ -90,7 +92,7 @@ def _landing(catalog: Catalog, holdings: PublishedHoldings | None, problem: str 
         total=sum(counts.values()),
         programs=0 if holdings is None else holdings.held.programs,
         published=0 if holdings is None else holdings.published,
-        tap_url=catalog.public_url("/tap"),
+        tap_url=tap_url,
         example=_EXAMPLE,
         examples=examples[:_EXAMPLES],
         example_count=len(examples),
@@ -135,7 +137,7 @@ def _refuse(catalog: Catalog, adql: str, error: Exception) -> Response:
     if isinstance(fault, QueryError):
         text, proposal = render_diagnostic(adql, fault), fault.proposal
     page = _query(catalog, adql, fault=text, proposal=proposal)
-    return HTMLResponse(page, fault_status(fault), fault_headers(fault))
+    return HTMLResponse(page, fault_status(type(fault)), fault_headers(fault))
 
 
 def _sentence(fault: CatalogError) -> str:

@@ -10,13 +10,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from catalog.dali import TapParameters, parse_detail, parse_parameters
-from catalog.errors import CatalogError
+from catalog.errors import CatalogError, QueryTimeoutError
 from catalog.formats.encoder import encode
 from catalog.formats.media import DEFAULT_FORMAT, parse_format
 from catalog.vosi import render_availability, render_capabilities, render_table, render_tables
 from catalog.web.documents import XML, document_response
 from catalog.web.parameters import read_form, read_pairs
-from catalog.web.responses import Answer, StreamResponse, accepts_json, as_fault, fault_response
+from catalog.web.proxies import public_url
+from catalog.web.responses import Answer, StreamResponse, as_fault, fault_response
 from catalog.wiring import Catalog
 
 __all__ = ["routes"]
@@ -36,29 +37,37 @@ def routes() -> list[Route]:
 
 async def sync(request: Request) -> Response:
     """Run a query and answer with its rows."""
-    as_json = accepts_json(request.headers.get("accept"))
     catalog: Catalog = request.app.state.catalog
-    try:
-        form = await read_form(request, upload_limit_bytes=catalog.settings.tap.upload_limit_bytes)
-    except CatalogError as fault:
-        return fault_response(fault, as_json=as_json)
+    form = await read_form(request, upload_limit_bytes=catalog.settings.tap.upload_limit_bytes)
     try:
         params = parse_parameters(form.pairs)
-    except CatalogError as fault:
+    except CatalogError:
         form.close()
-        return fault_response(fault, as_json=as_json)
+        raise
     return StreamResponse(
-        partial(_prepare, catalog, params, request.url.path),
+        partial(_prepare, catalog, params, public_url(request, request.url.path)),
         admission=request.app.state.admission,
-        refuse=lambda error: fault_response(as_fault(error), query=params.query, as_json=as_json),
+        refuse=lambda error: fault_response(
+            _offer_async(request, as_fault(error)), request=request, query=params.query
+        ),
         close=form.close,
     )
 
 
-def _prepare(catalog: Catalog, params: TapParameters, path: str) -> Answer:
+def _offer_async(request: Request, fault: CatalogError) -> CatalogError:
+    """A query that took too long here may take longer as a job."""
+    if not isinstance(fault, QueryTimeoutError):
+        return fault
+    catalog: Catalog = request.app.state.catalog
+    seconds = catalog.settings.jobs.duration_hard_s
+    offer = f"Or send it to {public_url(request, '/tap/async')}, where a query may take up to {seconds} s."
+    return QueryTimeoutError(fault.message, hint=" ".join(filter(None, (fault.hint, offer))))
+
+
+def _prepare(catalog: Catalog, params: TapParameters, url: str) -> Answer:
     fmt = parse_format(params.responseformat) if params.responseformat else DEFAULT_FORMAT
     rows = catalog.query(params.query, maxrec=params.maxrec)
-    infos = catalog.tap.result_infos(params.query, request=catalog.public_url(path))
+    infos = catalog.tap.result_infos(params.query, request=url)
     return Answer(encode(rows, fmt, infos=infos), rows.close, fmt.content_type)
 
 
@@ -78,7 +87,7 @@ async def table(request: Request) -> Response:
 async def capabilities(request: Request) -> Response:
     """What the service can do."""
     catalog: Catalog = request.app.state.catalog
-    document = partial(render_capabilities, catalog.public_url("/tap"), catalog.tap_capability)
+    document = partial(render_capabilities, public_url(request, "/tap"), catalog.tap_capability)
     return await document_response(request, document)
 
 
@@ -94,4 +103,6 @@ async def availability(request: Request) -> Response:
 async def examples(request: Request) -> Response:
     """Queries to start from (DALI 1.1 section 2.3)."""
     catalog: Catalog = request.app.state.catalog
-    return await document_response(request, lambda: catalog.examples_document, "text/html")
+    return await document_response(
+        request, partial(catalog.examples_document, public_url(request, "/tap")), "text/html"
+    )

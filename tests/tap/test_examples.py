@@ -18,7 +18,7 @@ GOOD = "- {id: a, name: A, description: d, query: SELECT 1 AS x FROM ivoa.obscor
 
 
 def document(catalog: Catalog) -> etree._Element:
-    return etree.fromstring(catalog.examples_document)
+    return etree.fromstring(catalog.examples_document())
 
 
 def test_ids_and_names_are_unique() -> None:

@@ -87,8 +87,8 @@ def test_documents_differ_in_their_tags_and_availability_is_always_new(service: 
 def test_an_unknown_table_is_named(service: Any) -> None:
     answer = httpx.get(f"{service.tap}/tables/ivoa.<nothing>")
     assert answer.status_code == 404
-    assert "ivoa.<nothing>" in answer.text
-    assert answer.headers["content-type"].startswith("text/plain")
+    assert "ivoa.&lt;nothing&gt;" in answer.text
+    assert answer.headers["content-type"] == "application/x-votable+xml"
 
 
 def test_every_declared_address_answers(service: Any) -> None:

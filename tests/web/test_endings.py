@@ -118,6 +118,7 @@ def test_a_query_that_takes_too_long_is_a_timeout_fault(hasty: Any) -> None:
     [code] = root.findall(".//{*}INFO[@name='ERROR_CODE']")
     assert (status.get("value"), code.get("value")) == ("ERROR", "TimeoutFault")
     assert "within 1 s" in status.text
+    assert f"{hasty.tap}/async, where a query may take up to 21600 s" in status.text
 
 
 def test_a_votable_that_breaks_midway_says_so_at_its_end(hasty: Any) -> None:

@@ -386,22 +386,38 @@ def test_head_of_a_query_is_answered_without_rows(service: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/nothing", "/tap/nothing", "/tap/sync/x", "/tap/async", "/TAP/sync", "/tap/tables/ivoa.no"]
+    "path", ["/tap/nothing", "/tap/sync/x", "/tap/tables/ivoa.no", "/tap/async/x/y", "/tap/%2e%2e/x"]
 )
-def test_an_unknown_path_is_not_found(service: Any, path: str) -> None:
+def test_an_unknown_path_is_not_found_as_other_faults_are_told(service: Any, path: str) -> None:
+    answer = httpx.get(f"{service.url}{path}")
+    assert fault_of(answer, 404)
+    assert answer.headers["server"].startswith("catalog/")
+    said = httpx.get(f"{service.url}{path}", headers={"accept": "application/json"}).json()
+    assert (said["status"], said["code"]) == ("ERROR", "NotFoundFault")
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/TAP/sync", "/query/x"])
+def test_where_people_ask_an_unknown_path_is_a_line_of_text(service: Any, path: str) -> None:
     answer = httpx.get(f"{service.url}{path}")
     assert answer.status_code == 404
     assert answer.headers["content-type"].startswith("text/plain")
-    assert answer.headers["server"].startswith("catalog/")
 
 
-@pytest.mark.parametrize("path", ["/tap/sync", "/tap/tables", "/"])
-def test_another_method_is_refused_and_the_right_ones_are_named(service: Any, path: str) -> None:
-    for method in ("PUT", "DELETE", "PATCH"):
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
+def test_another_method_is_refused_and_the_right_ones_are_named(service: Any, method: str) -> None:
+    for path in ("/tap/tables", "/tap/capabilities", "/tap/availability", "/tap/examples"):
         answer = httpx.request(method, f"{service.url}{path}")
-        assert answer.status_code == 405
-        assert "GET" in answer.headers["allow"]
+        assert "GET" in fault_of(answer, 405)
+        assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
+    assert httpx.request(method, service.url).status_code == 405
     assert httpx.post(f"{service.url}/tap/tables").status_code == 405
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
+def test_no_method_but_get_and_post_runs_a_query(service: Any, method: str) -> None:
+    answer = httpx.request(method, f"{service.tap}/sync", params={"LANG": "ADQL", "QUERY": ROWS, "MAXREC": "1"})
+    assert fault_of(answer, 405)
+    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
 
 
 def test_options_names_the_methods(service: Any) -> None:
