@@ -66,14 +66,15 @@ def render_availability(*, available: bool, up_since: datetime | None, notes: Se
     return render("vosi/availability.xml", available=available, up_since=since, notes=notes)
 
 
-def render_capabilities(base_url: str, tap: TapCapability) -> bytes:
+def render_capabilities(base_url: str, tap: TapCapability, *, links_url: str | None = None) -> bytes:
     """The capabilities document of the TAP service (VOSI 1.1 section 4, TAPRegExt 1.0).
 
     Args:
         base_url: URL of the TAP service, without a slash at the end.
         tap: What it can do.
+        links_url: URL of the DataLink endpoint, if there is one.
     """
-    return render("vosi/capabilities.xml", base_url=base_url, tap=tap)
+    return render("vosi/capabilities.xml", base_url=base_url, tap=tap, links_url=links_url)
 
 
 def render_tables(schemas: Sequence[TableSchema], *, columns: bool = True) -> bytes:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
@@ -22,8 +22,10 @@ from catalog.adql.installed import QueryFunctions
 from catalog.adql.postgresql_functions import POSTGRESQL_FUNCTIONS
 from catalog.adql.sqlite_functions import SQLITE_FUNCTIONS
 from catalog.adql.statement import RowRule
+from catalog.datalink import LINKS_PATH, PUBLISHER_DID, LinkService, describe_links
 from catalog.db import Database, SqlFunction
 from catalog.errors import CatalogError, SettingsError
+from catalog.formats.encoder import encode
 from catalog.formats.media import FORMATS, Format, format_for_path, parse_format
 from catalog.ingest.paths import ingest_paths
 from catalog.ingest.report import IngestSummary
@@ -33,11 +35,11 @@ from catalog.obscore.derived import PublishedObjects
 from catalog.obscore.export import Manifest, export_obscore
 from catalog.obscore.freshness import keep_resolved, refresh
 from catalog.obscore.package_obscore import package_obscore
-from catalog.obscore.record import ObsCoreRecord, read_record, write_records
+from catalog.obscore.record import ObsCoreRecord, read_record, render_document, write_records
 from catalog.obscore.resolve import ResolveSummary
 from catalog.opsdb.attach import attach
 from catalog.opsdb.grants import ReaderGrants
-from catalog.opsdb.publication import restore, set_base_url, set_publication, withdraw
+from catalog.opsdb.publication import read_withdrawals, restore, set_base_url, set_publication, withdraw
 from catalog.opsdb.queries import Holdings, read_holdings
 from catalog.opsdb.schema import DerivedObjects, current_revision, head_revision, upgrade
 from catalog.settings import Settings, load_settings
@@ -62,6 +64,7 @@ Progress = Callable[[int, int | None], None]
 
 _PROBE = "SELECT TOP 1 obs_publisher_did FROM ivoa.obscore"
 _ONE = Table("one", (Column("one", Datatype.INT),))
+_ALL_ROWS = 2**31  # of a query of our own
 _UPGRADE = "`catalog init` upgrades it"
 _HOLDINGS_S = 10.0  # a page that is asked for often counts this seldom
 
@@ -129,6 +132,14 @@ class Catalog:
             maxrec_hard=settings.tap.maxrec_hard,
             timeout_s=settings.tap.sync_timeout_s,
             origin=self._origin(),
+            services={PUBLISHER_DID: partial(describe_links, self.public_url(LINKS_PATH))},
+        )
+        self.datalink = LinkService(
+            partial(self.tap.run, limits=RowLimits(_ALL_ROWS, _ALL_ROWS)),
+            self._withdrawals,
+            maxrec_default=settings.tap.maxrec_default,
+            maxrec_hard=settings.tap.maxrec_hard,
+            contact=settings.publication.contact,
         )
         jobs = settings.jobs
         self._job_store = JobStore(jobs.url.get_secret_value())
@@ -276,6 +287,17 @@ class Catalog:
         """
         return read_record(self.database, did, rule=self._rule(ANONYMOUS))
 
+    def record_document(self, did: str, fmt: Format) -> bytes:
+        """The published record of one package, as a document.
+
+        Raises:
+            NotFoundError: No published package has this identifier.
+        """
+        record = self.record(did)
+        if fmt.name == "json":
+            return render_document(record).encode()
+        return b"".join(encode(TableStream.from_pylist(record.table, [record.as_dict()]), fmt, infos=self._origin()))
+
     def write_records(
         self, folder: str | Path, *, dids: Iterable[str] | None = None, progress: Progress | None = None
     ) -> int:
@@ -394,6 +416,10 @@ class Catalog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _withdrawals(self, dids: Sequence[str]) -> dict[str, str]:
+        with self.database.engine.connect() as connection:
+            return read_withdrawals(connection, dids)
 
     def _origin(self) -> tuple[Info, ...]:
         publication = self.settings.publication

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import sqlalchemy as sa
 
 from catalog.db import Database
 from catalog.errors import NotFoundError
@@ -22,10 +21,10 @@ from catalog.formats.media import parse_format
 from catalog.obscore.files import make_folder, written_files
 from catalog.obscore.package_obscore import RADIO_TABLE, TABLE, published_table
 from catalog.obscore.published import RECORD_QUERY, RowRule, read_published
-from catalog.opsdb.models import PackagePublication
+from catalog.opsdb.publication import read_withdrawals
 from catalog.vo.table import Table, TableStream
 
-__all__ = ["ObsCoreRecord", "read_record", "read_records", "write_record", "write_records"]
+__all__ = ["ObsCoreRecord", "read_record", "read_records", "render_document", "write_record", "write_records"]
 
 Progress = Callable[[int, int | None], None]
 
@@ -210,10 +209,6 @@ def _package_id(record: ObsCoreRecord) -> str:
 
 
 def _missing(database: Database, did: str) -> NotFoundError:
-    query = sa.select(PackagePublication.withdrawn_at, PackagePublication.withdrawn_reason)
     with database.engine.connect() as connection:
-        found = connection.execute(query.where(PackagePublication.obs_publisher_did == did)).first()
-    if found is not None and found.withdrawn_at is not None:
-        when = found.withdrawn_at.date().isoformat()
-        return NotFoundError(f"the package {did} was withdrawn on {when}: {found.withdrawn_reason}")
-    return NotFoundError(f"no published package has the identifier {did}")
+        withdrawn = read_withdrawals(connection, [did])
+    return NotFoundError(withdrawn.get(did, f"no published package has the identifier {did}"))

@@ -6,6 +6,7 @@ needs no DDL. Identifiers are made once, from authority, path and the package's 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from uuid import UUID
 
@@ -17,7 +18,15 @@ from catalog.opsdb.models.declarative import utc_now
 from catalog.settings import PublicationSettings
 from catalog.vo.ivoid import Ivoid
 
-__all__ = ["Publication", "read_publication", "restore", "set_base_url", "set_publication", "withdraw"]
+__all__ = [
+    "Publication",
+    "read_publication",
+    "read_withdrawals",
+    "restore",
+    "set_base_url",
+    "set_publication",
+    "withdraw",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +132,23 @@ def restore(connection: sa.Connection, did: str) -> UUID:
         NotFoundError: No package has this identifier.
     """
     return _change(connection, did, {"withdrawn_at": None, "withdrawn_reason": None})
+
+
+def read_withdrawals(connection: sa.Connection, dids: Sequence[str]) -> dict[str, str]:
+    """When and why packages were withdrawn, in a sentence, by identifier; packages that were not are left out.
+
+    Args:
+        connection: Of the owner.
+        dids: A few obs_publisher_dids.
+    """
+    query = sa.select(
+        PackagePublication.obs_publisher_did, PackagePublication.withdrawn_at, PackagePublication.withdrawn_reason
+    ).where(PackagePublication.obs_publisher_did.in_(dids), PackagePublication.withdrawn_at.is_not(None))
+    return {
+        row.obs_publisher_did: f"the package {row.obs_publisher_did} was withdrawn on "
+        f"{row.withdrawn_at.date().isoformat()}: {row.withdrawn_reason}"
+        for row in connection.execute(query)
+    }
 
 
 def _read(connection: sa.Connection) -> Publication | None:

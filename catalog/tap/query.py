@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from catalog.adql.translate import translate
 from catalog.db import Database
 from catalog.db.plan import indexes_used
 from catalog.tap.estimate import Estimate, read_estimate
-from catalog.vo.table import Info, Table, TableStream
+from catalog.vo.table import Info, Service, Table, TableStream
 from catalog.vo.tableset import TableSchema
 
 __all__ = ["AccessRule", "Explanation", "QueryService", "RowLimits"]
@@ -70,6 +70,7 @@ class QueryService:
         maxrec_hard: Rows handed out at most.
         timeout_s: Seconds that the database may take for a query.
         origin: What every result says of where it comes from.
+        services: Services that take the values of a column of a result, by the utype of the column.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class QueryService:
         maxrec_hard: int,
         timeout_s: float,
         origin: Sequence[Info] = (),
+        services: Mapping[str, Callable[[str], Service]] | None = None,
     ) -> None:
         self._database = database
         self._tables = {table.name: table for schema in schemas for table in schema.tables}
@@ -89,6 +91,7 @@ class QueryService:
         self._limits = RowLimits(maxrec_default, maxrec_hard)
         self._timeout_s = timeout_s
         self._origin = tuple(origin)
+        self._services = dict(services or {})
 
     def resolve(self, adql: str) -> ResolvedQuery:
         """Check a query and say what its result holds, without running it.
@@ -96,7 +99,7 @@ class QueryService:
         Raises:
             QueryError: The text is not ADQL, or names what is not there; says where.
         """
-        return resolve(parse(adql), self._tables)
+        return self._with_services(resolve(parse(adql), self._tables))
 
     def run(
         self,
@@ -171,6 +174,15 @@ class QueryService:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
         asked = () if request is None else (Info("request", request),)
         return (Info("query", adql), Info("request_date", now), *asked, *self._origin)
+
+    def _with_services(self, resolved: ResolvedQuery) -> ResolvedQuery:
+        """The same query, whose result describes the services that take its values; each takes one column."""
+        services = []
+        for utype, describe in self._services.items():
+            column = next((column for column in resolved.table.columns if column.utype == utype), None)
+            if column is not None:
+                services.append(describe(column.name))
+        return replace(resolved, table=replace(resolved.table, services=tuple(services)))
 
     def _translate(self, resolved: ResolvedQuery, caller: Caller, limit: int | None) -> sa.Select[Any]:
         def row_rule(table: Table, rows: sa.FromClause) -> sa.ColumnElement[bool] | None:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from catalog.dali import TapParameters, parse_detail, parse_parameters
+from catalog.datalink import LINKS_PATH
 from catalog.errors import CatalogError, QueryTimeoutError
 from catalog.formats.encoder import encode
 from catalog.formats.media import DEFAULT_FORMAT, parse_format
@@ -87,7 +88,8 @@ async def table(request: Request) -> Response:
 async def capabilities(request: Request) -> Response:
     """What the service can do."""
     catalog: Catalog = request.app.state.catalog
-    document = partial(render_capabilities, public_url(request, "/tap"), catalog.tap_capability)
+    links_url = public_url(request, LINKS_PATH)
+    document = partial(render_capabilities, public_url(request, "/tap"), catalog.tap_capability, links_url=links_url)
     return await document_response(request, document)
 
 
