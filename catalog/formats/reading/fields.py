@@ -1,0 +1,133 @@
+"""What a column of a table holds that is being read: a `Column` and how its nulls and cells are told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from catalog.errors import ResourceLimitError, UsageError
+from catalog.formats.cells import array_length
+from catalog.vo.table import Column
+from catalog.vo.types import Datatype
+
+__all__ = ["MAX_CELL_BYTES", "Field", "distinct_names", "parse_field", "rows_at_once"]
+
+MAX_CELL_BYTES = 16 * 2**20
+"""Longest cell, as it comes."""
+
+_AT_ONCE = 4096
+_AT_ONCE_BYTES = 8 * 2**20
+_ARRAYSIZE = re.compile(r"(?:[1-9][0-9]{0,9}x){0,9}(?:[1-9][0-9]{0,9}\*?|\*)")
+_XTYPES = {"adql:timestamp": "timestamp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A column of a table that is being read."""
+
+    column: Column
+    null: str | None = None
+    """Value that means null, of whole numbers (``VALUES/@null``)."""
+
+    @property
+    def length(self) -> int | None:
+        """Characters or Arrow scalars of every cell; None where they vary, and of a scalar."""
+        return array_length(self.column)
+
+    @property
+    def slice(self) -> int:
+        """Arrow scalars that the length of a varying array is a multiple of: 2 x 3 x * comes in sixes."""
+        size = self.column.datatype.parts
+        for dimension in (self.column.arraysize or "").split("x")[:-1]:
+            size *= int(dimension)
+        return size
+
+    @property
+    def is_grid(self) -> bool:
+        """Whether the array has several dimensions; text then stands for several texts side by side."""
+        return "x" in (self.column.arraysize or "")
+
+    @property
+    def cell_bytes(self) -> int:
+        """Bytes of a cell in memory, where its description tells."""
+        return (self.length or 1) * _itemsize(self.column.datatype)
+
+
+def _itemsize(datatype: Datatype) -> int:
+    return {"unicodeChar": 2, "char": 1}.get(datatype.votable) or max(1, datatype.arrow.bit_width // 8)
+
+
+def rows_at_once(fields: Sequence[Field]) -> int:
+    """Rows to make a batch of, so that it is of a size to work with."""
+    return max(1, min(_AT_ONCE, _AT_ONCE_BYTES // max(1, sum(field.cell_bytes for field in fields))))
+
+
+def parse_field(
+    name: str,
+    datatype: str,
+    arraysize: str | None,
+    *,
+    null: str | None = None,
+    description: str | None = None,
+    **marks: str | None,
+) -> Field:
+    """A field from what a VOTable says of it (VOTable 1.4 section 4.1).
+
+    Args:
+        name: As it is written.
+        datatype: Name of a VOTable primitive.
+        arraysize: VOTable syntax; an array of one number counts as that number.
+        null: Value that means null.
+        description: For people.
+        marks: ``unit``, ``ucd``, ``utype``, ``xtype``.
+
+    Raises:
+        UsageError: There is no such datatype, or the arraysize has another form.
+        ResourceLimitError: A cell would be too large.
+    """
+    try:
+        kind = Datatype.from_votable(datatype)
+    except ValueError as error:
+        raise UsageError(f"column {name[:80]}: datatype {error}") from None
+    size = (arraysize or "").strip() or None
+    if size is not None and not _ARRAYSIZE.fullmatch(size):
+        raise UsageError(
+            f"column {name[:80]}: arraysize '{size[:40]}' is none; expected a form such as 3, *, 10* or 2x3"
+        )
+    if size == "1" and not kind.is_text:
+        size = None
+    if size is None and kind.is_text:
+        size = "1"
+    unit, ucd, utype, xtype = ((marks.get(mark) or "").strip() or None for mark in ("unit", "ucd", "utype", "xtype"))
+    column = Column(
+        name,
+        kind,
+        size,
+        unit=unit,
+        ucd=ucd,
+        utype=utype,
+        xtype=_XTYPES.get((xtype or "").lower(), xtype),
+        description=" ".join((description or "").split()) or None,
+    )
+    field = Field(column, null)
+    if field.cell_bytes > MAX_CELL_BYTES:
+        raise ResourceLimitError(f"column {name[:80]}: its cells are larger than {MAX_CELL_BYTES:,} bytes")
+    return field
+
+
+def distinct_names(fields: Iterable[Field]) -> tuple[Field, ...]:
+    """The fields with a name each: those without one are counted, those that repeat one get a number."""
+    fields = list(fields)
+    taken = {field.column.name for field in fields}
+    seen: set[str] = set()
+    named: list[Field] = []
+    for position, field in enumerate(fields, start=1):
+        wanted = field.column.name or f"column_{position}"
+        name, number = wanted, 1
+        while name in seen or (number > 1 and name in taken):
+            number += 1
+            name = f"{wanted}_{number}"
+        seen.add(name)
+        named.append(replace(field, column=replace(field.column, name=name)))
+    return tuple(named)
