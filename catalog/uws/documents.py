@@ -7,14 +7,17 @@ from datetime import datetime
 
 from catalog.uws.job import Job, JobRef
 from catalog.vo.documents import render
+from catalog.vo.time import format_timestamp
 
 __all__ = ["render_job", "render_jobs", "render_parameters", "render_results", "render_time"]
 
 
 def render_time(time: datetime) -> str:
-    """A time as job documents and ``/destruction`` write it: UTC, with a Z at the end."""
-    text = time.isoformat(timespec="milliseconds" if time.microsecond else "seconds")
-    return text.replace("+00:00", "Z")
+    """A time as job documents and ``/destruction`` write it: UTC, with a Z at the end.
+
+    It is written to the last digit, so that ``AFTER`` with the time of a job leaves that job out.
+    """
+    return format_timestamp(time, digits=6 if time.microsecond else 0, zone=True)
 
 
 def render_job(job: Job, jobs_url: str) -> bytes:
