@@ -34,6 +34,7 @@ from catalog.terminal import (
     write_rows,
 )
 from catalog.web.server import listen, run
+from catalog.web.workers import run_workers
 from catalog.wiring import Catalog
 
 __all__ = ["main"]
@@ -306,21 +307,25 @@ def check_adql() -> None:
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen at.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen at; 0 for any free one.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; service.workers of the settings otherwise.")
+    ] = None,
     db: Db = None,
 ) -> None:
     """Serve TAP and the pages over HTTP."""
-    settings = _settings(db).with_service(host=host, port=port)
-    with (
-        listen(settings.service.host, settings.service.port) as listener,
-        Catalog(settings.with_service(port=listener.getsockname()[1])) as catalog,
-    ):
-        catalog.check_ready()
-        catalog.announce()
-        url = catalog.public_url()
-        say(f"serving {url}/ (TAP at {url}/tap); Ctrl-C stops it")
-        if not settings.service.is_address_known:
-            say(f"clients are told {url}; set service.base_url to the address that they reach this machine by")
-        run(catalog, listener)
+    settings = _settings(db).with_service(host=host, port=port, workers=workers)
+    with listen(settings.service.host, settings.service.port) as listener:
+        settings = settings.with_service(port=listener.getsockname()[1])
+        with Catalog(settings) as catalog:
+            catalog.check_ready()
+            catalog.announce()
+            say(f"serving {settings.service.url}/ (TAP at {settings.service.url}/tap); Ctrl-C stops it")
+            for caution in settings.cautions:
+                say(caution)
+            if settings.service.workers == 1:
+                run(catalog, listener)
+                return
+        run_workers(settings, listener, settings.service.workers)
 
 
 @app.command()

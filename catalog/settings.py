@@ -90,6 +90,9 @@ class ServiceSettings(_Section):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    workers: Annotated[int, Field(ge=1)] = 1
+    """Processes that serve at the same port."""
+
     base_url: str | None = None
     """What the world calls us, without a slash at the end; made of host and port when absent."""
 
@@ -197,6 +200,28 @@ class Settings(_Section):
     tap: TapSettings = TapSettings()
     jobs: JobSettings = JobSettings()
 
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What an operator is told when the service starts: settings that hold on this machine alone."""
+        has_file = {
+            name
+            for name, url in (("database.url", self.database.url), ("jobs.url", self.jobs.url))
+            if url.get_secret_value().startswith("sqlite")
+        }
+        found = []
+        if not self.service.is_address_known:
+            address = "set service.base_url to the address that they reach this machine by"
+            found.append(f"clients are told {self.service.url}; {address}")
+        if self.jobs.workers == 0:
+            places = " and ".join(sorted(has_file))
+            here = f" on this machine; others would need PostgreSQL in {places}" if has_file else ""
+            found.append(f"jobs wait for `catalog worker`{here}")
+        if has_file == {"database.url"}:
+            found.append("only this machine can do the jobs in jobs.url, because database.url is a file")
+        elif not has_file & {"jobs.url"} and "://" not in self.jobs.results:
+            found.append("other machines that do jobs must see the same folder jobs.results")
+        return tuple(found)
+
     def with_database(self, url: str | None) -> Self:
         """The same settings on another database; None changes nothing."""
         if url is None:
@@ -204,9 +229,10 @@ class Settings(_Section):
         database = self.database.model_copy(update={"url": SecretStr(url), "public_url": None})
         return self.model_copy(update={"database": database})
 
-    def with_service(self, *, host: str | None = None, port: int | None = None) -> Self:
-        """The same settings on another host or port; None changes nothing."""
-        changes = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
+    def with_service(self, *, host: str | None = None, port: int | None = None, workers: int | None = None) -> Self:
+        """The same settings on another host or port, or with more processes; None changes nothing."""
+        wanted = {"host": host, "port": port, "workers": workers}
+        changes = {key: value for key, value in wanted.items() if value is not None}
         return self.model_copy(update={"service": self.service.model_copy(update=changes)})
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import SettingsError
-from catalog.settings import load_settings
+from catalog.settings import Settings, load_settings
 
 
 def written(folder: Path, text: str) -> Path:
@@ -91,3 +91,45 @@ ARCHIVED = "archived"
     assert attached.tables["raw_data_package"] == "packages"
     assert attached.columns["raw_data_package"]["size_bytes"] == "size"
     assert attached.enums["raw_data_package.state"]["ARCHIVED"] == "archived"
+
+
+POSTGRESQL = "postgresql://catalog@db.example.org/observatory"
+
+
+@pytest.mark.parametrize(
+    ("database", "jobs", "results", "workers", "words"),
+    [
+        ("sqlite:///a.db", "sqlite:///b.db", "var/results", 2, []),
+        (POSTGRESQL, "sqlite:///b.db", "var/results", 2, []),
+        (POSTGRESQL, POSTGRESQL, "s3://bucket/results", 2, []),
+        (POSTGRESQL, POSTGRESQL, "s3://bucket/results", 0, ["jobs wait for `catalog worker`"]),
+        (POSTGRESQL, POSTGRESQL, "var/results", 2, ["must see the same folder jobs.results"]),
+        ("sqlite:///a.db", POSTGRESQL, "s3://bucket/results", 2, ["database.url is a file"]),
+        (POSTGRESQL, "sqlite:///b.db", "var/results", 0, ["others would need PostgreSQL in jobs.url"]),
+        (
+            "sqlite:///a.db",
+            "sqlite:///b.db",
+            "var/results",
+            0,
+            ["others would need PostgreSQL in database.url and jobs.url"],
+        ),
+    ],
+)
+def test_an_operator_is_told_what_holds_on_one_machine_alone(
+    database: str, jobs: str, results: str, workers: int, words: list[str]
+) -> None:
+    values = {"database": {"url": database}, "jobs": {"url": jobs, "results": results, "workers": workers}}
+    cautions = Settings.model_validate(values).cautions
+    assert len(cautions) == len(words)
+    assert all(word in caution for word, caution in zip(words, cautions, strict=True))
+
+
+def test_trusted_proxies_are_addresses_and_networks() -> None:
+    environ = {"CATALOG_SERVICE_TRUSTED_PROXIES": "127.0.0.1, 10.0.0.0/8 ::1"}
+    assert [str(network) for network in load_settings(environ=environ).service.trusted_proxies] == [
+        "127.0.0.1/32",
+        "10.0.0.0/8",
+        "::1/128",
+    ]
+    with pytest.raises(SettingsError, match=r"service.trusted_proxies.*expected addresses and networks"):
+        load_settings(environ={"CATALOG_SERVICE_TRUSTED_PROXIES": "10.0.0.7/8"})

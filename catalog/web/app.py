@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import anyio
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
@@ -18,10 +19,11 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from catalog.errors import CatalogError, NotFoundError, UnavailableError, UsageError
-from catalog.web import datalink, pages, tap
+from catalog.web import pages, tap
 from catalog.web.admission import Admission
 from catalog.web.housekeeping import keep_house
 from catalog.web.responses import as_fault, fault_headers, fault_response, fault_status
+from catalog.web.waiting import PhaseWatch
 from catalog.wiring import Catalog
 
 __all__ = ["create_app"]
@@ -36,19 +38,23 @@ _FOR_PROGRAMS = ("/tap/", "/datalink/")
 _PREFLIGHT_SECONDS = 86_400
 
 
-def create_app(catalog: Catalog) -> Starlette:
+def create_app(catalog: Catalog, *, is_housekeeper: bool = True) -> Starlette:
     """The HTTP service over an open catalog.
 
     Args:
         catalog: Stays the caller's: it is not closed here.
+        is_housekeeper: Whether this process publishes what others change by plain SQL.
     """
     app = Starlette(
-        routes=[*pages.routes(), Mount("/tap", routes=tap.routes()), Mount("/datalink", routes=datalink.routes())],
+        routes=[*pages.routes(), Mount("/tap", routes=tap.routes())],
         lifespan=_lifespan,
         exception_handlers={HTTPException: _refusal, CatalogError: _fault, ClientDisconnect: _gone},
     )
     app.router.redirect_slashes = False  # it would redirect to the host that the request names
     app.state.catalog = catalog
+    app.state.is_housekeeper = is_housekeeper
+    app.state.phase_watch = PhaseWatch(catalog.jobs.phases)
+    catalog.jobs.on_change(app.state.phase_watch.changed)
     app.state.admission = Admission(catalog.settings.tap.sync_concurrency, wait_s=_QUEUE_SECONDS)
     app.add_middleware(
         CORSMiddleware,
@@ -64,10 +70,19 @@ def create_app(catalog: Catalog) -> Starlette:
 
 @asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(keep_house, app.state.catalog)
-        yield
-        tasks.cancel_scope.cancel()
+    catalog: Catalog = app.state.catalog
+    runner = catalog.runner()
+    await run_in_threadpool(runner.start)
+    try:
+        async with anyio.create_task_group() as tasks:
+            if app.state.is_housekeeper:
+                tasks.start_soon(keep_house, catalog)
+            tasks.start_soon(app.state.phase_watch.watch)
+            yield
+            tasks.cancel_scope.cancel()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await run_in_threadpool(runner.stop)
 
 
 class _Manners:

@@ -7,7 +7,7 @@ import logging
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -52,15 +52,20 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def run(catalog: Catalog, listener: socket.socket) -> None:
-    """Serve until SIGINT or SIGTERM; answers under way get a few seconds, then their queries are cancelled.
+def run(catalog: Catalog, listener: socket.socket, *, is_housekeeper: bool = True) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Then answers under way get a few seconds, after which their queries are cancelled; who waits for a job is answered
+    at once, and jobs are handed back for another process to take.
 
     Args:
         catalog: Stays the caller's: it is not closed here.
         listener: From `listen`; closed at the end.
+        is_housekeeper: Whether this process publishes what others change by plain SQL; one of a service is enough.
     """
+    app = create_app(catalog, is_housekeeper=is_housekeeper)
     config = uvicorn.Config(
-        create_app(catalog),
+        app,
         http=_Protocol,
         ws="none",
         lifespan="on",
@@ -74,7 +79,19 @@ def run(catalog: Catalog, listener: socket.socket) -> None:
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     with _signals_stay_quiet(), listener:
-        uvicorn.Server(config).run(sockets=[listener])
+        _Server(config, before_stop=app.state.phase_watch.close).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Says when it begins to stop."""
+
+    def __init__(self, config: uvicorn.Config, *, before_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._before_stop = before_stop
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._before_stop()
+        await super().shutdown(sockets)
 
 
 class _Protocol(H11Protocol):

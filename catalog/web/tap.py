@@ -15,6 +15,7 @@ from catalog.errors import CatalogError, QueryTimeoutError
 from catalog.formats.encoder import encode
 from catalog.formats.media import DEFAULT_FORMAT, parse_format
 from catalog.vosi import render_availability, render_capabilities, render_table, render_tables
+from catalog.web import uws
 from catalog.web.documents import XML, document_response
 from catalog.web.parameters import read_form, read_pairs
 from catalog.web.proxies import public_url
@@ -33,6 +34,7 @@ def routes() -> list[Route]:
         Route("/capabilities", capabilities),
         Route("/availability", availability),
         Route("/examples", examples),
+        *uws.routes(),
     ]
 
 

@@ -118,6 +118,17 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
 
 
 @pytest.fixture(scope="session")
+def start_in() -> Start:
+    """Starts a service in a folder, where it finds what another left behind."""
+
+    def start_service(folder: Path, database_url: str, **settings: object) -> Any:
+        port = free_port()
+        return running(folder, database_url, [CATALOG, "serve", "--port", str(port)], port, **settings)
+
+    return start_service
+
+
+@pytest.fixture(scope="session")
 def start_with(tmp_path_factory: pytest.TempPathFactory) -> Start:
     """Starts a service whose limits are changed, lest the test waits for minutes."""
 
