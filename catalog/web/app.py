@@ -19,7 +19,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from catalog.errors import CatalogError, NotFoundError, UnavailableError, UsageError
-from catalog.web import pages, tap
+from catalog.web import datalink, pages, tap
 from catalog.web.admission import Admission
 from catalog.web.housekeeping import keep_house
 from catalog.web.responses import as_fault, fault_headers, fault_response, fault_status
@@ -46,7 +46,7 @@ def create_app(catalog: Catalog, *, is_housekeeper: bool = True) -> Starlette:
         is_housekeeper: Whether this process publishes what others change by plain SQL.
     """
     app = Starlette(
-        routes=[*pages.routes(), Mount("/tap", routes=tap.routes())],
+        routes=[*pages.routes(), Mount("/tap", routes=tap.routes()), Mount("/datalink", routes=datalink.routes())],
         lifespan=_lifespan,
         exception_handlers={HTTPException: _refusal, CatalogError: _fault, ClientDisconnect: _gone},
     )
