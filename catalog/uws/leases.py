@@ -102,11 +102,11 @@ class Leases:
                 values = {"lease_until": now + self._lease, **asdict(done)}
                 connection.execute(job.update().where(*_is_held(claim)).values(**values))
 
-    def complete(self, claim: Claim, results: Sequence[Result]) -> bool:
+    def complete(self, claim: Claim, results: Sequence[Result], progress: Progress | None = None) -> bool:
         """EXECUTING becomes COMPLETED, if the claim still holds; only then there are results."""
-        rows = {"rows": results[0].rows} if results else {}
+        done = {} if progress is None else asdict(progress)
         with self._store.transaction() as (connection, now):
-            values = {"phase": Phase.COMPLETED, "ended_at": now, "lease_until": None, **rows}
+            values = {"phase": Phase.COMPLETED, "ended_at": now, "lease_until": None, **done}
             if connection.execute(job.update().where(*_is_held(claim)).values(**values)).rowcount != 1:
                 return _has_results(connection, claim, results)
             for result in results:

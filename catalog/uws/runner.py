@@ -167,7 +167,7 @@ class Runner:
         if attempt.cancelled:
             self._give_up(attempt, None)
             return False
-        return self._end(lambda: self._leases.complete(claim, [result])) is not False
+        return self._end(lambda: self._leases.complete(claim, [result], attempt.done)) is not False
 
     def _give_up(self, attempt: Control, error: Exception | None) -> None:
         """The end of an attempt without a result; of one that is lost nothing is left to say."""
