@@ -15,6 +15,7 @@ __all__ = [
     "LanguageFeature",
     "OutputFormat",
     "TapCapability",
+    "TimeLimit",
     "render_availability",
     "render_capabilities",
     "render_table",
@@ -44,6 +45,14 @@ class LanguageFeature:
 
 
 @dataclass(frozen=True, slots=True)
+class TimeLimit:
+    """Seconds that are allowed when nobody asks for more or less, and at most (TAPRegExt 1.0 section 2.6)."""
+
+    default: int
+    hard: int
+
+
+@dataclass(frozen=True, slots=True)
 class TapCapability:
     """What the TAP service can do, and its limits."""
 
@@ -51,7 +60,11 @@ class TapCapability:
     features: tuple[LanguageFeature, ...]
     maxrec_default: int
     maxrec_hard: int
-    execution_seconds: int
+    retention: TimeLimit
+    """Of jobs, from their creation to their destruction."""
+
+    execution: TimeLimit
+    """Of the work of a job."""
 
 
 def render_availability(*, available: bool, up_since: datetime | None, notes: Sequence[str] = ()) -> bytes:

@@ -55,7 +55,7 @@ from catalog.uws.store import JobStore
 from catalog.vo.table import Column, Info, Table, TableStream
 from catalog.vo.tableset import TableSchema, load_tableset
 from catalog.vo.types import Datatype
-from catalog.vosi import LanguageFeature, OutputFormat, TapCapability
+from catalog.vosi import LanguageFeature, OutputFormat, TapCapability, TimeLimit
 
 __all__ = ["Catalog", "InitSummary", "PublishedHoldings", "open_catalog"]
 
@@ -378,13 +378,16 @@ class Catalog:
 
     @cached_property
     def tap_capability(self) -> TapCapability:
-        """What the capabilities document says of the TAP service."""
+        """What the capabilities document says of the TAP service; of the two limits on rows what holds for both."""
+        tap, jobs = self.settings.tap, self.settings.jobs
+        maxrec_hard = min(tap.maxrec_hard, tap.async_maxrec_hard)
         return TapCapability(
             output_formats=tuple(OutputFormat(form.media_types[0], form.aliases, form.ivo_id) for form in FORMATS),
             features=tuple(LanguageFeature(kind, forms, FORM_DESCRIPTIONS) for kind, forms in LANGUAGE_FEATURES),
-            maxrec_default=min(self.settings.tap.maxrec_default, self.settings.tap.maxrec_hard),
-            maxrec_hard=self.settings.tap.maxrec_hard,
-            execution_seconds=round(self.settings.tap.sync_timeout_s),
+            maxrec_default=min(tap.maxrec_default, tap.async_maxrec_default, maxrec_hard),
+            maxrec_hard=maxrec_hard,
+            retention=TimeLimit(min(jobs.destruction_default_s, jobs.destruction_hard_s), jobs.destruction_hard_s),
+            execution=TimeLimit(min(jobs.duration_default_s, jobs.duration_hard_s), jobs.duration_hard_s),
         )
 
     @cached_property

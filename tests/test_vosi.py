@@ -15,6 +15,7 @@ from catalog.vosi import (
     LanguageFeature,
     OutputFormat,
     TapCapability,
+    TimeLimit,
     render_availability,
     render_capabilities,
     render_table,
@@ -29,7 +30,8 @@ CAPABILITY = TapCapability(
     features=(LanguageFeature("ivo://ivoa.net/std/TAPRegExt#features-adqlgeo", ("POINT", "CIRCLE")),),
     maxrec_default=10,
     maxrec_hard=100,
-    execution_seconds=60,
+    retention=TimeLimit(1000, 2000),
+    execution=TimeLimit(30, 60),
 )
 DOCUMENTS = {
     "tables": render_tables(load_tableset()),
@@ -68,6 +70,8 @@ def test_capabilities_say_the_limits_and_the_features() -> None:
     assert [form.text for form in root.iter("form")] == ["POINT", "CIRCLE"]
     assert root.findtext(".//outputLimit/default") == "10"
     assert root.findtext(".//outputLimit/hard") == "100"
+    assert [each.text for each in root.find(".//retentionPeriod")] == ["1000", "2000"]
+    assert [each.text for each in root.find(".//executionDuration")] == ["30", "60"]
     assert root.find(".//dataModel").get("ivo-id") == "ivo://ivoa.net/std/ObsCore#core-1.1"
 
 

@@ -54,11 +54,12 @@ def service_url(catalog_url: str, tmp_path_factory: pytest.TempPathFactory) -> I
     """Base URL of a running service; the process is ended by its own pid."""
     port = free_port()
     base = f"http://127.0.0.1:{port}"
-    log = tmp_path_factory.mktemp("log") / "service.log"
+    folder = tmp_path_factory.mktemp("service")
+    log = folder / "service.log"
+    jobs = {"CATALOG_JOBS_URL": catalog_url} if catalog_url.startswith("postgresql") else {}
     with log.open("w") as sink:
-        process = subprocess.Popen(
-            [CATALOG, "serve", "--port", str(port), "--db", catalog_url], stderr=sink, env=environment()
-        )
+        command = [CATALOG, "serve", "--port", str(port), "--db", catalog_url]
+        process = subprocess.Popen(command, stderr=sink, cwd=folder, env=environment() | jobs)
     try:
         deadline = time.monotonic() + START_SECONDS
         while True:

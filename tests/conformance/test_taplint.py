@@ -15,7 +15,7 @@ from catalog.tap.examples import load_examples
 
 pytestmark = pytest.mark.conformance
 
-STAGES = ("TMV", "TME", "TMS", "TMC", "CPV", "CAP", "AVV", "QGE", "QPO", "MDQ", "OBS", "EXA")
+STAGES = ("TMV", "TME", "TMS", "TMC", "CPV", "CAP", "AVV", "QGE", "QPO", "QAS", "UWS", "MDQ", "OBS", "EXA")
 FAULTS = {"ERROR", "WARNING", "FAILURE"}
 OWN_FAULTS = {"CAP": {"KEYX"}}
 """What Debian's 3.4.7 finds and is wrong about: it knows the ADQL features of a draft."""
@@ -93,12 +93,19 @@ def test_taplint_asked_what_it_asks_of_a_whole_service(reports: list[Report], ta
     for part in ("LANG=ADQL-2.0", "LANG=ADQL-2.1", "LANG=OOBLECK", "MAXREC=0", "MAXREC=9", "DUMMY=ignore-me", "DUFF"):
         assert any(part in url for url in asked), part
     refused = [report.text for report in reports if report.code == "DUFF"]
-    assert len(refused) == 4
+    assert len(refused) == 6
     assert "1.1" in summary(reports, "OBS", "DMID")
     required, optional, custom = re.findall(r"(\d+)(?:/(\d+))?", summary(reports, "OBS", "COLS").partition(":")[2])
     assert required == ("30", "30")
     assert int(optional[0]) >= 20
     assert custom == ("0", "")
+
+
+def test_taplint_ran_jobs(reports: list[Report]) -> None:
+    """All that it asks synchronously is asked by jobs too; three more are made to be aborted, deleted and run."""
+    answered, submitted = map(int, summary(reports, "QAS", "QNUM").rpartition(" ")[2].split("/"))
+    assert answered == submitted >= 5
+    assert "1.1" in summary(reports, "UWS", "VUWS")
 
 
 def test_pyvo_reads_tap_schema_and_the_tables_alike(tap_url: str) -> None:

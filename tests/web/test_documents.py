@@ -118,7 +118,8 @@ def test_declared_limits_are_those_of_the_settings(service: Any) -> None:
     root = etree.fromstring(httpx.get(f"{service.tap}/capabilities").content)
     assert root.findtext(".//outputLimit/default") == "20"
     assert root.findtext(".//outputLimit/hard") == "50"
-    assert root.findtext(".//executionDuration/hard") == "60"
+    assert [each.text for each in root.find(".//executionDuration")] == ["3600", "21600"]
+    assert [each.text for each in root.find(".//retentionPeriod")] == ["604800", "2592000"]
 
 
 def test_the_configured_address_is_the_one_that_is_told(own_url: str, start: Callable[..., Any]) -> None:
