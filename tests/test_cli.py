@@ -101,6 +101,11 @@ def own(filled: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator
     server.drop_database(url)
 
 
+def hear_ctrl_c() -> None:
+    """In a new process: end at SIGINT, also where the tests themselves were started to ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def environment(**settings: str) -> dict[str, str]:
     """No settings but these; and Python's own way to write to a pipe."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CATALOG_")}
@@ -627,6 +632,7 @@ def test_ctrl_c_ends_a_query_at_once_and_without_a_word(
         stderr=subprocess.PIPE,
         env=environment(),
         cwd=tmp_path,
+        preexec_fn=hear_ctrl_c,
     ) as process:
         wait_for(lambda: is_asked(process.pid))
         time.sleep(2)
@@ -657,6 +663,7 @@ def test_ctrl_c_before_anything_has_begun_is_heard(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=environment() | {"PYTHONPATH": str(tmp_path)},
+        preexec_fn=hear_ctrl_c,
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"loading\n"
@@ -668,7 +675,9 @@ def test_ctrl_c_before_anything_has_begun_is_heard(tmp_path: Path) -> None:
 def test_ctrl_c_while_filling_leaves_what_the_next_run_completes(tmp_path: Path) -> None:
     path = tmp_path / "catalog.db"
     command = ["demo", "--packages", "6000", "--db", f"sqlite:///{path}"]
-    with subprocess.Popen([PROGRAM, *command], stderr=subprocess.PIPE, env=environment()) as process:
+    with subprocess.Popen(
+        [PROGRAM, *command], stderr=subprocess.PIPE, env=environment(), preexec_fn=hear_ctrl_c
+    ) as process:
         wait_for(lambda: path.exists() and path.stat().st_size > 1_000_000)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=20)
@@ -683,7 +692,11 @@ def test_ctrl_c_while_filling_leaves_what_the_next_run_completes(tmp_path: Path)
 
 def test_serve_says_where_and_ends_well(filled: str) -> None:
     with subprocess.Popen(
-        [PROGRAM, "serve", "--port", "0", "--db", filled], stderr=subprocess.PIPE, text=True, env=environment()
+        [PROGRAM, "serve", "--port", "0", "--db", filled],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        preexec_fn=hear_ctrl_c,
     ) as process:
         assert process.stderr is not None
         said = process.stderr.readline()
