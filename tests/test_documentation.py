@@ -312,7 +312,7 @@ def test_every_setting_is_named_with_its_default() -> None:
             assert described[name] in ("none", "made of host and port"), name
         elif described[name].startswith("`"):
             shown = str(default).lower() if isinstance(default, bool) else default  # as TOML writes it
-                assert described[name] == f"`{shown}`", name
+            assert described[name] == f"`{shown}`", name
     for field in AttachedSettings.model_fields.values():
         assert field.alias is None or f"attached.{field.alias}" in described
     for name in ("table_prefix", "tables"):
