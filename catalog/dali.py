@@ -9,11 +9,35 @@ from typing import IO, Literal
 
 from catalog.errors import ParameterError
 
-__all__ = ["TapParameters", "UploadedFile", "parse_detail", "parse_maxrec", "parse_parameters", "single_values"]
+__all__ = [
+    "TapParameters",
+    "UploadedFile",
+    "UploadedTable",
+    "parse_detail",
+    "parse_maxrec",
+    "parse_parameters",
+    "parse_uploads",
+    "single_values",
+]
 
 _RUNID_LENGTH = 64  # TAP 1.1 section 2.7.6
 _MAXREC = re.compile("[0-9]{1,1000}")
+_UPLOAD_NAME = re.compile("[A-Za-z][A-Za-z0-9_]{0,127}")
+_NEXT_UPLOAD = re.compile(";(?=[A-Za-z][A-Za-z0-9_]*,)")  # TAP 1.0 section 2.5: several tables in one value
+_URI = re.compile(r"(?:param:[^\s]+|https?://[^\s]+)", re.IGNORECASE)
+_URI_LENGTH = 4000
 _LANGUAGES = ("ADQL", "ADQL-2.0", "ADQL-2.1")
+
+
+@dataclass(frozen=True, slots=True)
+class UploadedTable:
+    """A table that a query brings (TAP 1.1 section 2.7.5)."""
+
+    name: str
+    """Without its schema, TAP_UPLOAD."""
+
+    uri: str
+    """``param:`` and the name of a part of the body, or a URL with http or https."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +49,7 @@ class TapParameters:
     maxrec: int | None = None
     responseformat: str | None = None
     runid: str | None = None
+    uploads: tuple[UploadedTable, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +119,33 @@ def parse_detail(pairs: Iterable[tuple[str, str]]) -> Literal["min", "max"]:
     raise ParameterError(f"DETAIL is '{detail[:40]}'; expected min or max")
 
 
+def parse_uploads(values: Iterable[str]) -> tuple[UploadedTable, ...]:
+    """What the UPLOAD parameters ask for (TAP 1.1 section 2.7.5).
+
+    Args:
+        values: Of every UPLOAD, ``name,URI``; one value may hold several with ``;`` between, as in TAP 1.0.
+
+    Raises:
+        ParameterError: A value has another form, a name is none or comes twice, a URI has another scheme.
+    """
+    tables: dict[str, UploadedTable] = {}
+    for value in values:
+        for part in _NEXT_UPLOAD.split(value.strip().rstrip(";")):
+            if not part:
+                continue
+            name, comma, uri = (piece.strip() for piece in part.partition(","))
+            if not comma or not _UPLOAD_NAME.fullmatch(name):
+                raise ParameterError(
+                    f"UPLOAD is '{part[:80]}'; expected name,URI, the name a letter followed by letters, digits and _"
+                )
+            if not _URI.fullmatch(uri) or len(uri) > _URI_LENGTH:
+                raise ParameterError(f"UPLOAD of {name} is from '{uri[:80]}'; expected param:…, http://… or https://…")
+            if name.lower() in tables:
+                raise ParameterError(f"UPLOAD names {name} twice; the case of letters does not tell tables apart")
+            tables[name.lower()] = UploadedTable(name, uri)
+    return tuple(tables.values())
+
+
 def parse_parameters(pairs: Iterable[tuple[str, str]]) -> TapParameters:
     """Read the parameters of a TAP query (TAP 1.1 section 2.7).
 
@@ -106,18 +158,18 @@ def parse_parameters(pairs: Iterable[tuple[str, str]]) -> TapParameters:
     Raises:
         ParameterError: A parameter is missing, repeated or out of range; the message names it.
     """
-    values = single_values(pairs, ("LANG", "QUERY", "MAXREC", "RESPONSEFORMAT", "FORMAT", "RUNID", "REQUEST", "UPLOAD"))
+    pairs = list(pairs)
+    values = single_values(pairs, ("LANG", "QUERY", "MAXREC", "RESPONSEFORMAT", "FORMAT", "RUNID", "REQUEST"))
     request = values.get("REQUEST", "doQuery")
     if request.lower() != "doquery":
         raise ParameterError(f"REQUEST is '{request[:40]}'; this resource knows doQuery only")
-    if values.get("UPLOAD"):
-        raise ParameterError("UPLOAD is not offered by this service; its capabilities say what is")
     return TapParameters(
         query=_query(values),
         lang=_language(values),
         maxrec=parse_maxrec(values.get("MAXREC")),
         responseformat=values.get("RESPONSEFORMAT") or values.get("FORMAT") or None,
         runid=_runid(values),
+        uploads=parse_uploads(value for name, value in pairs if name.upper() == "UPLOAD"),
     )
 
 

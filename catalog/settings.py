@@ -146,7 +146,24 @@ class TapSettings(_Section):
     """Queries that run at once; on PostgreSQL each holds a connection."""
 
     upload_limit_bytes: Annotated[int, Field(ge=0)] = 100_000_000
-    """Size of all files together that a request may bring; 0 lets none in."""
+    """Size of all tables together that a request may bring, from its body or by URL; 0 lets none in."""
+
+    upload_limit_rows: Annotated[int, Field(ge=1)] = 2_000_000
+    """Rows of one uploaded table."""
+
+    upload_limit_tables: Annotated[int, Field(ge=1)] = 20
+
+    upload_fetch_s: Annotated[float, Field(gt=0)] = 60.0
+    """How long the document of one URL may take to arrive."""
+
+    upload_allowed_hosts: tuple[str, ...] = ()
+    """``host``, ``host:port`` or networks that URLs of uploads may lead to although they are not public."""
+
+    @field_validator("upload_allowed_hosts", mode="before")
+    @classmethod
+    def _hosts(cls, value: object) -> object:
+        """In the environment it is one text, with commas."""
+        return tuple(filter(None, re.split(r"[\s,]+", value))) if isinstance(value, str) else value
 
 
 class JobSettings(_Section):

@@ -66,6 +66,9 @@ class TapCapability:
     execution: TimeLimit
     """Of the work of a job."""
 
+    upload_bytes: int | None = None
+    """Of all tables together that a request may bring, in its body or by URL; None when it may bring none."""
+
 
 def render_availability(*, available: bool, up_since: datetime | None, notes: Sequence[str] = ()) -> bytes:
     """The availability document (VOSI 1.1 section 5).

@@ -44,9 +44,11 @@ from catalog.opsdb.queries import Holdings, read_holdings
 from catalog.opsdb.schema import DerivedObjects, current_revision, head_revision, upgrade
 from catalog.settings import Settings, load_settings
 from catalog.tap.examples import Example, load_examples, render_examples
+from catalog.tap.fetch import Fetcher
 from catalog.tap.jobs import MULTIPLE, TapWork
 from catalog.tap.query import QueryService, RowLimits
 from catalog.tap.schema import TapSchema, spell_names
+from catalog.tap.upload import UploadLimits, Uploads, UploadService
 from catalog.uws.leases import Leases
 from catalog.uws.results import ResultStore
 from catalog.uws.runner import Runner
@@ -140,6 +142,13 @@ class Catalog:
             maxrec_default=settings.tap.maxrec_default,
             maxrec_hard=settings.tap.maxrec_hard,
             contact=settings.publication.contact,
+        )
+        self.uploads = UploadService(
+            UploadLimits(
+                settings.tap.upload_limit_bytes, settings.tap.upload_limit_rows, settings.tap.upload_limit_tables
+            ),
+            Fetcher(settings.tap.upload_allowed_hosts, seconds=settings.tap.upload_fetch_s),
+            takes_tables=self.database.takes_temporary_tables,
         )
         jobs = settings.jobs
         self._job_store = JobStore(jobs.url.get_secret_value())
@@ -275,9 +284,11 @@ class Catalog:
             restore(session.connection(), did)
             session.commit()
 
-    def query(self, adql: str, *, caller: Caller = ANONYMOUS, maxrec: int | None = None) -> TableStream:
+    def query(
+        self, adql: str, *, caller: Caller = ANONYMOUS, maxrec: int | None = None, uploads: Uploads | None = None
+    ) -> TableStream:
         """Run an ADQL query; see `catalog.tap.query.QueryService.run`."""
-        return self.tap.run(adql, caller=caller, maxrec=maxrec)
+        return self.tap.run(adql, caller=caller, maxrec=maxrec, uploads=uploads)
 
     def record(self, did: str) -> ObsCoreRecord:
         """The published record of one package.
@@ -376,7 +387,7 @@ class Catalog:
             return parse_format(name)
         return format_for_path(path) if path is not None else FORMATS[0]
 
-    @cached_property
+    @property
     def tap_capability(self) -> TapCapability:
         """What the capabilities document says of the TAP service; of the two limits on rows what holds for both."""
         tap, jobs = self.settings.tap, self.settings.jobs
@@ -388,6 +399,7 @@ class Catalog:
             maxrec_hard=maxrec_hard,
             retention=TimeLimit(min(jobs.destruction_default_s, jobs.destruction_hard_s), jobs.destruction_hard_s),
             execution=TimeLimit(min(jobs.duration_default_s, jobs.duration_hard_s), jobs.duration_hard_s),
+            upload_bytes=tap.upload_limit_bytes if self.uploads.is_offered else None,
         )
 
     @cached_property

@@ -53,6 +53,16 @@ def test_maxrec_may_be_zero() -> None:
     assert parse_parameters([QUERY, ("MAXREC", "0")]).maxrec == 0
 
 
+def test_uploads_come_repeated_or_joined() -> None:
+    pairs = [QUERY, ("UPLOAD", "a,param:x"), ("upload", "b,http://h/t?a=1;b=2,3;c_1,PARAM:y;"), ("UPLOAD", " ")]
+    assert [(table.name, table.uri) for table in parse_parameters(pairs).uploads] == [
+        ("a", "param:x"),
+        ("b", "http://h/t?a=1;b=2,3"),
+        ("c_1", "PARAM:y"),
+    ]
+    assert parse_parameters([QUERY]).uploads == ()
+
+
 @pytest.mark.parametrize(
     ("pairs", "named"),
     [
@@ -66,7 +76,17 @@ def test_maxrec_may_be_zero() -> None:
         ([QUERY, ("LANG", "ADQL-3.0")], "LANG is 'ADQL-3.0'"),
         ([QUERY, ("RUNID", "x" * 65)], "RUNID has 65 characters"),
         ([QUERY, ("REQUEST", "getCapabilities")], "REQUEST is 'getCapabilities'"),
-        ([QUERY, ("UPLOAD", "t,param:t")], "UPLOAD is not offered"),
+        ([QUERY, ("UPLOAD", "t")], "UPLOAD is 't'; expected name,URI"),
+        ([QUERY, ("UPLOAD", ",param:t")], "UPLOAD is ',param:t'; expected name,URI"),
+        ([QUERY, ("UPLOAD", "2t,param:t")], "UPLOAD is '2t,param:t'; expected name,URI"),
+        ([QUERY, ("UPLOAD", "s.t,param:t")], "UPLOAD is 's.t,param:t'; expected name,URI"),
+        ([QUERY, ("UPLOAD", "t,param:")], "UPLOAD of t is from 'param:'; expected"),
+        ([QUERY, ("UPLOAD", "t,file:///etc/passwd")], "UPLOAD of t is from 'file:///etc/passwd'; expected"),
+        ([QUERY, ("UPLOAD", "t,ftp://host/t")], "expected param:…, http://… or https://…"),
+        ([QUERY, ("UPLOAD", "t,vos://host/t")], "expected param:…, http://… or https://…"),
+        ([QUERY, ("UPLOAD", "t,http://host/a b")], "expected param:…, http://… or https://…"),
+        ([QUERY, ("UPLOAD", "t,param:t"), ("upload", "T,param:u")], "UPLOAD names T twice"),
+        ([QUERY, ("UPLOAD", "t,param:t;T,param:u")], "UPLOAD names T twice"),
     ],
 )
 def test_what_is_wrong_is_named(pairs: list[tuple[str, str]], named: str) -> None:

@@ -42,7 +42,7 @@ class UploadStorage:
     """By position, columns of text that hold values as they came; queries compute with what was made of them."""
 
     nan: Mapping[int, str] = field(default_factory=dict)
-    """By position, columns that are 1 where a value is NaN, which SQLite stores as NULL."""
+    """By position, columns that are 1 where a value came as NaN; queries compute with NULL there on both engines."""
 
 
 class _Position(TypedDict):
@@ -129,10 +129,9 @@ def _given(
 ) -> Mapping[int, Sql]:
     """Values as they came, where those in the columns say less."""
     values: dict[int, Sql] = {position: clause.c[name] for position, name in upload.given.items()}
-    if not statement.is_postgresql:
-        one, nan = verbatim("1", sa.SmallInteger), verbatim("'NaN'", sa.Text)
-        for position, name in upload.nan.items():
-            values[position] = sa.case((clause.c[name] == one, nan), else_=columns[position])
+    one, nan = verbatim("1", sa.SmallInteger), verbatim("'NaN'", sa.Text)  # PostgreSQL takes it for a number here
+    for position, name in upload.nan.items():
+        values[position] = sa.case((clause.c[name] == one, nan), else_=columns[position])
     return values
 
 

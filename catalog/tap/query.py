@@ -16,6 +16,7 @@ from catalog.adql.translate import translate
 from catalog.db import Database
 from catalog.db.plan import indexes_used
 from catalog.tap.estimate import Estimate, read_estimate
+from catalog.tap.upload import Uploads
 from catalog.vo.table import Info, Service, Table, TableStream
 from catalog.vo.tableset import TableSchema
 
@@ -93,13 +94,18 @@ class QueryService:
         self._origin = tuple(origin)
         self._services = dict(services or {})
 
-    def resolve(self, adql: str) -> ResolvedQuery:
+    def resolve(self, adql: str, *, uploads: Uploads | None = None) -> ResolvedQuery:
         """Check a query and say what its result holds, without running it.
+
+        Args:
+            adql: The query.
+            uploads: Tables that it may name besides the published ones.
 
         Raises:
             QueryError: The text is not ADQL, or names what is not there; says where.
         """
-        return self._with_services(resolve(parse(adql), self._tables))
+        tables = self._tables if uploads is None else {**self._tables, **uploads.tables}
+        return self._with_services(resolve(parse(adql), tables))
 
     def run(
         self,
@@ -109,6 +115,7 @@ class QueryService:
         maxrec: int | None = None,
         limits: RowLimits | None = None,
         timeout_s: float | None = None,
+        uploads: Uploads | None = None,
     ) -> TableStream:
         """Run a query.
 
@@ -118,6 +125,8 @@ class QueryService:
             maxrec: Rows wanted at most; beyond the hard limit it is cut to it without a word (TAP 1.1 section 2.7.4).
             limits: Bounds of ``maxrec``; those of synchronous queries when None.
             timeout_s: Seconds that the database may take; as long as a synchronous query when None.
+            uploads: Tables that the query may name besides the published ones; left open, and needed until the rows
+                have begun to come.
 
         Returns:
             The rows; whoever gets the stream closes it.
@@ -127,30 +136,37 @@ class QueryService:
             QueryTimeoutError: The database took too long.
         """
         limit = (limits or self._limits).cut(maxrec)
-        resolved = self.resolve(adql)
+        resolved = self.resolve(adql, uploads=uploads)
         statement = self._translate(resolved, caller, limit + 1)
         seconds = self._timeout_s if timeout_s is None else timeout_s
-        return self._database.stream(statement, resolved.table, maxrec=limit, timeout_s=seconds)
+        temporary = () if uploads is None else uploads.temporary(resolved.tables)
+        return self._database.stream(statement, resolved.table, maxrec=limit, timeout_s=seconds, temporary=temporary)
 
-    def explain(self, adql: str, *, caller: Caller = ANONYMOUS) -> Explanation:
+    def explain(self, adql: str, *, caller: Caller = ANONYMOUS, uploads: Uploads | None = None) -> Explanation:
         """What a query becomes and how the database would answer it, for operators and tests.
 
         Raises:
             QueryError: The query is not valid.
         """
-        statement = self._translate(self.resolve(adql), caller, None)
+        resolved = self.resolve(adql, uploads=uploads)
+        statement = self._translate(resolved, caller, None)
         query = self._database.render(statement)
         numbered = tuple((f"${number}", value) for number, value in enumerate(query.ordered, 1))
         named = tuple((f":{name}", value) for name, value in query.named.items())
-        return Explanation(query.sql, numbered or named, self._database.explain(statement))
+        temporary = () if uploads is None else uploads.temporary(resolved.tables)
+        return Explanation(query.sql, numbered or named, self._database.explain(statement, temporary))
 
-    def expected_rows(self, adql: str, *, caller: Caller = ANONYMOUS, limit: int) -> int | None:
+    def expected_rows(
+        self, adql: str, *, caller: Caller = ANONYMOUS, limit: int, uploads: Uploads | None = None
+    ) -> int | None:
         """How many rows the database's planner expects, ``limit`` at most; None from SQLite, which does not say.
 
         Raises:
             QueryError: The query is not valid.
         """
-        expected = self._database.expected_rows(self._translate(self.resolve(adql), caller, limit))
+        resolved = self.resolve(adql, uploads=uploads)
+        temporary = () if uploads is None else uploads.temporary(resolved.tables)
+        expected = self._database.expected_rows(self._translate(resolved, caller, limit), temporary)
         return None if expected is None else min(expected, limit)
 
     def estimate(self, adql: str, *, caller: Caller = ANONYMOUS, maxrec: int | None = None) -> Estimate:

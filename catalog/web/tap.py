@@ -14,10 +14,12 @@ from catalog.datalink import LINKS_PATH
 from catalog.errors import CatalogError, QueryTimeoutError
 from catalog.formats.encoder import encode
 from catalog.formats.media import DEFAULT_FORMAT, parse_format
+from catalog.tap.upload import Uploads
+from catalog.vo.table import TableStream
 from catalog.vosi import render_availability, render_capabilities, render_table, render_tables
 from catalog.web import uws
 from catalog.web.documents import XML, document_response
-from catalog.web.parameters import read_form, read_pairs
+from catalog.web.parameters import Form, read_form, read_pairs
 from catalog.web.proxies import public_url
 from catalog.web.responses import Answer, StreamResponse, as_fault, fault_response
 from catalog.wiring import Catalog
@@ -48,7 +50,7 @@ async def sync(request: Request) -> Response:
         form.close()
         raise
     return StreamResponse(
-        partial(_prepare, catalog, params, public_url(request, request.url.path)),
+        partial(_prepare, catalog, params, form, public_url(request, request.url.path)),
         admission=request.app.state.admission,
         refuse=lambda error: fault_response(
             _offer_async(request, as_fault(error)), request=request, query=params.query
@@ -67,11 +69,21 @@ def _offer_async(request: Request, fault: CatalogError) -> CatalogError:
     return QueryTimeoutError(fault.message, hint=" ".join(filter(None, (fault.hint, offer))))
 
 
-def _prepare(catalog: Catalog, params: TapParameters, url: str) -> Answer:
+def _prepare(catalog: Catalog, params: TapParameters, form: Form, url: str) -> Answer:
     fmt = parse_format(params.responseformat) if params.responseformat else DEFAULT_FORMAT
-    rows = catalog.query(params.query, maxrec=params.maxrec)
+    uploads = catalog.uploads.open(params.uploads, form.files)
+    try:
+        rows = catalog.query(params.query, maxrec=params.maxrec, uploads=uploads)
+    except BaseException:
+        uploads.close()
+        raise
     infos = catalog.tap.result_infos(params.query, request=url)
-    return Answer(encode(rows, fmt, infos=infos), rows.close, fmt.content_type)
+    return Answer(encode(rows, fmt, infos=infos), partial(_close, rows, uploads), fmt.content_type)
+
+
+def _close(*what: TableStream | Uploads) -> None:
+    for each in what:
+        each.close()
 
 
 async def tables(request: Request) -> Response:

@@ -343,13 +343,13 @@ def test_a_broken_multipart_body_is_refused(service: Any) -> None:
     assert fault_of(httpx.post(f"{service.tap}/sync", content=b"abc", headers=headers), 400)
 
 
-def test_an_upload_is_refused_by_name(service: Any) -> None:
+def test_an_upload_that_holds_no_table_is_refused_by_name(service: Any) -> None:
     answer = httpx.post(
         f"{service.tap}/sync",
         data={"QUERY": "SELECT * FROM TAP_UPLOAD.t", "UPLOAD": "t,param:t"},
         files={"t": ("t.vot", b"<VOTABLE/>")},
     )
-    assert "UPLOAD" in fault_of(answer, 400)
+    assert "uploaded table t: the VOTable holds no table" in fault_of(answer, 400)
 
 
 def test_too_many_parameters_are_refused(service: Any) -> None:

@@ -29,7 +29,8 @@ _SHOWN = 40
 def cells_from_text(cells: pa.Array, field: Field, first: int) -> pa.Array:
     """Cells of one column.
 
-    An empty cell of numbers or flags is null. Whole numbers may be hexadecimal (``0x1F``), blanks round numbers do not matter.
+    An empty cell of numbers or flags is null. Whole numbers may be hexadecimal (``0x1F``); blanks round them do not
+    matter.
 
     Args:
         cells: As they are written.
