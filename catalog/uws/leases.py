@@ -131,21 +131,24 @@ class Leases:
         error = JobError(
             f"the job was given up: {self._attempts} times the process that worked on it was lost",
             "TransientFault",
-            "Run it again later, or ask for less.",
+            "Make a new job later, or ask for less.",
             transient=True,
         )
-        lost = (job.c.phase == Phase.EXECUTING,)
+        columns = (job.c.id, job.c.attempt, job.c.losses)
+        with self._store.read_transaction() as (connection, now):
+            lost = (job.c.phase == Phase.EXECUTING, job.c.lease_until < now)
+            found = connection.execute(sa.select(*columns).where(*lost)).all()
+        if not found:
+            return 0
         with self._store.transaction() as (connection, now):
-            columns = (job.c.id, job.c.attempt, job.c.losses)
-            found = connection.execute(sa.select(*columns).where(*lost, job.c.lease_until < now)).all()
             moved: list[tuple[str, Phase]] = []
             for row in found:
                 losses = row.losses + 1
                 phase = Phase.QUEUED if losses < self._attempts else Phase.ERROR
                 ending = {} if phase is Phase.QUEUED else {"ended_at": now, "error": error_document(error)}
                 values = {"phase": phase, "losses": losses, "worker": None, "lease_until": None, **ending}
-                guard = (job.c.id == row.id, job.c.attempt == row.attempt, job.c.lease_until < now)
-                if connection.execute(job.update().where(*lost, *guard).values(**values)).rowcount == 1:
+                guard = (job.c.id == row.id, job.c.attempt == row.attempt, *lost)
+                if connection.execute(job.update().where(*guard).values(**values)).rowcount == 1:
                     moved.append((row.id, phase))
         for job_id, new in moved:
             self._store.tell(job_id, new)

@@ -11,12 +11,13 @@ from catalog.errors import ParameterError, ResourceLimitError
 from catalog.uws.job import Parameter, StoredFile
 from catalog.vo.time import parse_timestamp
 
-__all__ = ["JobRequest", "merge", "parse_request", "parse_seconds", "parse_time"]
+__all__ = ["JobRequest", "is_storable", "merge", "parse_request", "parse_seconds", "parse_time"]
 
 _OF_UWS = ("PHASE", "EXECUTIONDURATION", "DESTRUCTION")
 _RUNID = "RUNID"
 _RUNID_LENGTH = 64  # TAP 1.1 section 2.7.6
 _SECONDS = re.compile("[0-9]{1,9}")
+_SURROGATES = re.compile("[\ud800-\udfff]")
 _MAX_PARAMETERS = 200
 _MAX_CHARACTERS = 8 * 1024 * 1024
 
@@ -48,6 +49,8 @@ def parse_request(pairs: Iterable[tuple[str, str]], *, multiple: Collection[str]
     parameters: list[tuple[str, str]] = []
     for name, value in pairs:
         folded = name.upper()
+        if not is_storable(name) or not is_storable(value):
+            raise ParameterError(f"parameter {folded[:40]!a} holds characters that are no text")
         if folded in known:
             raise ParameterError(f"parameter {folded[:40]} was given more than once; it takes a single value")
         if folded not in multiple:
@@ -115,6 +118,11 @@ def parse_time(name: str, text: str) -> datetime:
         return parse_timestamp(text.strip())
     except ValueError:
         raise ParameterError(f"{name} is '{text[:40]}'; expected a time in UTC, YYYY-MM-DDThh:mm:ssZ") from None
+
+
+def is_storable(text: str) -> bool:
+    """Whether every database takes it as text: no NUL, no halves of characters."""
+    return "\0" not in text and not _SURROGATES.search(text)
 
 
 def _is_run(phase: str | None) -> bool:

@@ -201,6 +201,7 @@ class FileWriter:
             if isinstance(self._fs, LocalFileSystem):
                 self._handle.flush()
                 os.fsync(self._handle.fileno())
+                _sync_folder(Path(self._location).parent)
             self._handle.close()
         return StoredFile(self._path, self.size, self._digest.hexdigest(), content_type or self._content_type)
 
@@ -212,6 +213,15 @@ class FileWriter:
                 self._fs.rm_file(self._location)
         except UnavailableError:
             _LOG.warning("a file of a job could not be removed; it goes with its job")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put the name of a new file on the disk, too."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class _plainly:  # noqa: N801  (reads as the word that it is)

@@ -13,12 +13,14 @@ from typing import IO
 from catalog.errors import (
     AuthorizationError,
     CatalogError,
+    NotFoundError,
+    ParameterError,
     PhaseError,
     QuotaError,
     UnavailableError,
 )
 from catalog.uws.job import Client, IncomingFile, Job, JobError, JobRef, StoredFile
-from catalog.uws.parameters import JobRequest, merge, parse_request, parse_seconds, parse_time
+from catalog.uws.parameters import JobRequest, is_storable, merge, parse_request, parse_seconds, parse_time
 from catalog.uws.phase import FINISHED, Phase
 from catalog.uws.results import ResultStore
 from catalog.uws.store import JobStore, Usage
@@ -129,7 +131,9 @@ class JobService:
             NotFoundError: There is none (any more).
             AuthorizationError: It is another's.
         """
-        job = self._store.read(job_id)
+        job = self._store.read(job_id) if is_storable(job_id) else None
+        if job is None:
+            raise NotFoundError("there is no such job")
         if job.owner is not None and job.owner != client.owner:
             raise AuthorizationError("this job belongs to another")
         return job
@@ -342,6 +346,8 @@ class JobService:
 
     def _save(self, job_id: str, files: Sequence[IncomingFile]) -> Sequence[tuple[str, StoredFile]]:
         """Keep the files of a request, under names of our own."""
+        if not all(is_storable(each.name + each.content_type) for each in files):
+            raise ParameterError("the name or the type of a file holds characters that are no text")
         return [
             (each.name, self._files.save(job_id, f"upload-{secrets.token_hex(4)}", each.file, each.content_type))
             for each in files

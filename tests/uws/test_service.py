@@ -23,6 +23,7 @@ from catalog.errors import (
 )
 from catalog.uws.job import Client, Job
 from catalog.uws.phase import Phase
+from catalog.uws.results import ResultStore
 from catalog.uws.tables import job as job_table
 from catalog.uws.tables import job_layout
 
@@ -91,6 +92,20 @@ def test_what_cannot_be_is_refused_and_leaves_nothing(house: Any, pairs: list[tu
     with pytest.raises(ParameterError, match=pairs[0][0]):
         house.jobs.create(pairs, client=ALICE, files=[house.part("file", b"abc")])
     assert house.jobs.list(client=ALICE) == []
+    assert house.paths() == set()
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\ud800b"])
+def test_what_no_database_stores_is_refused(house: Any, text: str) -> None:
+    for pairs in ([("QUERY", text)], [(text, "x")], [("RUNID", text)]):
+        with pytest.raises(ParameterError, match="no text"):
+            house.jobs.create(pairs, client=ALICE)
+    for file in (house.part(text, b""), house.part("f", b"", text)):
+        with pytest.raises(ParameterError, match="no text"):
+            house.jobs.create([], client=ALICE, files=[file])
+    for job_id in (text, "", "x" * 100_000):
+        with pytest.raises(NotFoundError):
+            house.jobs.get(job_id, client=ALICE)
     assert house.paths() == set()
 
 
@@ -320,9 +335,30 @@ def test_a_store_of_another_layout_is_refused(open_house: Callable[..., Any]) ->
     assert "jobs.url" in str(refusal.value.hint)
 
 
-def test_results_in_a_store_of_unknown_kind_are_refused(house: Any, tmp_path: Any) -> None:
-    from catalog.uws.results import ResultStore
-
+def test_results_in_a_store_of_unknown_kind_are_refused(house: Any) -> None:
     files = ResultStore("nonsense://bucket", store=lambda: "x")
     with pytest.raises(SettingsError, match=r"jobs\.results"):
         files.save("j", "n", house.part("f", b"").file, "")
+
+
+def test_results_lie_in_an_object_store_as_well(house: Any) -> None:
+    """Fsspec's own one, in memory: it has no folders and no disk to be forced to."""
+    files = ResultStore("memory://results", store=lambda: house.store.name)
+    stored = files.save("j1", "result-1", house.part("", b"0123456789").file, "text/plain")
+    assert (stored.size, stored.content_type) == (10, "text/plain")
+    with files.open(stored, start=4) as file:
+        assert file.read(3) == b"456"
+    writer = files.create("j1", "result-2", "")
+    writer.write(b"x")
+    writer.discard()
+    files.save("j1", "result-3", house.part("", b"x").file, "")
+    files.keep_only("j1", {stored.path})
+    assert list(files.jobs()) == ["j1"]
+    assert files.age_s("j1") < 3600
+    with files.open(stored) as file:
+        assert file.read() == b"0123456789"
+    files.remove("j1")
+    files.remove("j1")
+    assert list(files.jobs()) == []
+    with pytest.raises(NotFoundError):
+        files.open(stored)
