@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from math import prod
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,14 +12,28 @@ import pyarrow.compute as pc
 from catalog.errors import InternalError, QueryError
 from catalog.vo.table import Column, Table
 
-__all__ = ["BATCH_ROWS", "batch_from_arrow", "batch_from_rows"]
+__all__ = ["BATCH_ROWS", "batch_from_arrow", "batch_from_rows", "rows_at_once"]
 
 BATCH_ROWS = 16_384
 """Rows of one batch: large enough to work in columns, small enough to begin soon."""
 
+_BATCH_BYTES = 32 * 2**20
+
 _log = logging.getLogger(__name__)
 _NULL_ELEMENT = "?"  # in the text of an array
 _TIMESTAMP_FORMAT = "%Y-%m-%dT%H:%M:%S"
+
+
+def rows_at_once(table: Table) -> int:
+    """Rows of one batch of a table: fewer where cells of a stated length are large, which take their room when null."""
+    width = sum(_stated_bytes(column) for column in table.columns)
+    return max(1, min(BATCH_ROWS, _BATCH_BYTES // max(1, width)))
+
+
+def _stated_bytes(column: Column) -> int:
+    if column.arraysize is None or column.arraysize.endswith("*"):
+        return 8
+    return 8 * column.datatype.parts * prod(map(int, column.arraysize.split("x")))
 
 
 def batch_from_rows(table: Table, rows: Sequence[Sequence[object]]) -> pa.RecordBatch:

@@ -19,7 +19,7 @@ from adbc_driver_manager import dbapi as adbc
 from adbc_driver_postgresql import dbapi as driver
 from psycopg.conninfo import make_conninfo
 
-from catalog.db.arrow import BATCH_ROWS, batch_from_arrow
+from catalog.db.arrow import batch_from_arrow, rows_at_once
 from catalog.db.faults import postgresql_fault, timed_out, unavailable
 from catalog.db.statement import Query
 from catalog.db.temporary import TemporaryTable, create_statement, fill_postgresql
@@ -170,6 +170,7 @@ class PostgresqlSource:
         self._temporary = temporary
         self._query = query
         self._table = table
+        self._at_once = rows_at_once(table)
         self._timeout_s = timeout_s
         self._left = timeout_s
         self._connection: driver.Connection | None = None
@@ -188,7 +189,7 @@ class PostgresqlSource:
             raise postgresql_fault(error, timeout_s=self._timeout_s) from error
         finally:
             self._left -= time.monotonic() - began
-        self._ended = sum(batch.num_rows for batch in found) < BATCH_ROWS
+        self._ended = sum(batch.num_rows for batch in found) < self._at_once
         return [piece for batch in found for piece in batch_from_arrow(self._table, batch)]
 
     def interrupt(self) -> None:
@@ -224,7 +225,7 @@ class PostgresqlSource:
             )
         else:
             _limit_time(self._connection, self._left)
-        return run(self._connection, f"FETCH {BATCH_ROWS} FROM {_CURSOR}")
+        return run(self._connection, f"FETCH {self._at_once} FROM {_CURSOR}")
 
 
 def run(connection: driver.Connection, sql: str, values: tuple[object, ...] = ()) -> list[pa.RecordBatch]:

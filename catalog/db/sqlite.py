@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
-from catalog.db.arrow import BATCH_ROWS, batch_from_rows
+from catalog.db.arrow import batch_from_rows, rows_at_once
 from catalog.db.faults import bad_cast, sqlite_fault
 from catalog.db.statement import Query
 from catalog.db.temporary import TemporaryTable, fill_sqlite
@@ -262,6 +262,7 @@ class SqliteSource:
         self._temporary = temporary
         self._query = query
         self._table = table
+        self._at_once = rows_at_once(table)
         self._guard = Guard(timeout_s)
         self._connection: sqlite3.Connection | None = None
         self._cursor: sqlite3.Cursor | None = None
@@ -272,7 +273,7 @@ class SqliteSource:
             if self._cursor is None:
                 self._connection = self._reader.open(self._guard, self._temporary)
                 self._cursor = self._connection.execute(self._query.sql, self._query.named)
-            rows = self._cursor.fetchmany(BATCH_ROWS)
+            rows = self._cursor.fetchmany(self._at_once)
         except sqlite3.Error as error:
             raise self._guard.fault(error) from error
         finally:

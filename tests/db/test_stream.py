@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from catalog.db import Database, UtcDateTime, UuidText
+from catalog.db.arrow import rows_at_once
 from catalog.errors import InternalError, QueryError
 from catalog.vo.table import Column, Table
 from catalog.vo.types import Datatype
@@ -270,3 +271,11 @@ def test_three_hundred_thousand_rows_take_no_more_memory_than_thirty(numbers: sa
 def resident_bytes() -> int:
     with open("/proc/self/statm") as statm:  # noqa: PTH123
         return int(statm.read().split()[1]) * 4096
+
+
+def test_fewer_rows_come_at_once_where_their_cells_are_large() -> None:
+    narrow = Table("t", (Column("a", Datatype.DOUBLE), Column("b", Datatype.INT, "*")))
+    wide = Table("t", (Column("a", Datatype.DOUBLE, "512x1024"), Column("b", Datatype.CHAR, "100000")))
+    assert rows_at_once(narrow) == 16_384
+    assert rows_at_once(wide) == 6
+    assert rows_at_once(Table("t", (Column("a", Datatype.DOUBLE, "99999999"),))) == 1
