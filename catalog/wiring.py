@@ -154,7 +154,10 @@ class Catalog:
         self._job_store = JobStore(jobs.url.get_secret_value())
         self._job_files = ResultStore(jobs.results, store=lambda: self._job_store.name)
         self._tap_work = TapWork(
-            self.tap, limits=RowLimits(settings.tap.async_maxrec_default, settings.tap.async_maxrec_hard)
+            self.tap,
+            self.uploads,
+            self._job_files,
+            limits=RowLimits(settings.tap.async_maxrec_default, settings.tap.async_maxrec_hard),
         )
         self.jobs = JobService(
             self._job_store,

@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -181,6 +184,92 @@ def test_a_query_that_breaks_midway_is_an_error_in_every_format(ours: Catalog, f
     assert job.results == ()
     assert job.error is not None
     assert job.error.code == "bad-cast"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A file of a request."""
+
+    name: str
+    content: bytes
+    content_type: str = "text/csv"
+
+    @property
+    def file(self) -> io.BytesIO:
+        return io.BytesIO(self.content)
+
+
+def bring(catalog: Catalog, query: str, upload: str, *parts: Part) -> Job:
+    pairs = [("QUERY", query), ("UPLOAD", upload), ("RESPONSEFORMAT", "csv"), ("PHASE", "RUN")]
+    return wait(catalog, catalog.jobs.create(pairs, client=ALICE, files=parts).id)
+
+
+def test_uploads_come_along(ours: Catalog) -> None:
+    query = "SELECT b.n, a.n AS m FROM TAP_UPLOAD.One AS a JOIN tap_upload.two AS b ON a.n < b.n ORDER BY b.n, a.n"
+    parts = [Part("first", b"n\n1\n2\n"), Part("second", b"n\n2\n3\n")]
+    job = bring(ours, query, "one,param:first;two,param:second", *parts)
+    assert job.phase is Phase.COMPLETED
+    assert content(ours, job).split() == [b"n,m", b"2,1", b"3,1", b"3,2"]
+    ours.jobs.delete(job.id, client=ALICE)
+
+
+def test_uploads_may_come_later_and_bit_by_bit(ours: Catalog) -> None:
+    job = ours.jobs.create([("QUERY", "SELECT a.x, b.y FROM tap_upload.a, tap_upload.b")], client=ALICE)
+    for name, column in (("a", "x"), ("b", "y")):
+        part = Part(name, f"{column}\n7\n".encode())
+        ours.jobs.add_parameters(job.id, [("UPLOAD", f"{name},param:{name}")], client=ALICE, files=[part])
+    ours.jobs.run(job.id, client=ALICE)
+    done = wait(ours, job.id)
+    assert done.phase is Phase.COMPLETED
+    assert done.results[0].rows == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "upload", "sentence"),
+    [
+        ("SELECT nothing FROM tap_upload.t", "t,param:f", "nothing"),
+        ("SELECT n FROM tap_upload.t", "t,param:other", "other"),
+        ("SELECT n FROM tap_upload.t", "t,file:///etc/passwd", "http"),
+        ("SELEC n FROM tap_upload.t", "t,param:f", "SELEC"),
+    ],
+)
+def test_what_is_wrong_with_an_upload_is_the_error_of_the_job(
+    ours: Catalog, query: str, upload: str, sentence: str
+) -> None:
+    job = bring(ours, query, upload, Part("f", b"n\n1\n"))
+    assert job.phase is Phase.ERROR
+    assert job.error is not None
+    assert sentence in job.error.message
+
+
+def test_a_table_elsewhere_is_fetched_when_the_job_is_run_if_its_host_is_allowed(
+    open_again: Callable[..., Catalog],
+) -> None:
+    class Table(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/csv")
+            self.end_headers()
+            self.wfile.write(b"n\n41\n")
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    query = "SELECT n + 1 AS m FROM tap_upload.t"
+    with HTTPServer(("127.0.0.1", 0), Table) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"t,http://127.0.0.1:{server.server_port}/table"
+        answers = []
+        for allowed in ([], ["127.0.0.1"]):
+            ours = open_again(upload_allowed_hosts=allowed)
+            runner = ours.runner(1)
+            runner.start()
+            answers.append(bring(ours, query, url))
+            runner.stop()
+        server.shutdown()
+    refused, done = answers
+    assert (refused.phase, done.phase) == (Phase.ERROR, Phase.COMPLETED)
+    assert content(ours, done).split() == [b"m", b"42"]
 
 
 def is_asked(catalog: Catalog) -> bool:
