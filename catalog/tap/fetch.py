@@ -95,8 +95,11 @@ class Fetcher:
             parts = _parse(url)
             connection = self._connect(parts, deadline)
             try:
-                with closing(connection), _ending(connection.sock, deadline):
-                    response = _ask(connection, parts)
+                with (
+                    closing(connection),
+                    _ending(connection.sock, deadline),
+                    _ask(connection, parts) as response,
+                ):
                     if response.status not in _REDIRECTS:
                         _check(response, max_bytes)
                         _copy(response, target, max_bytes)
@@ -131,8 +134,10 @@ class Fetcher:
 
     def _open(self, host: str, address: Address, port: int, scheme: str, deadline: float) -> http.client.HTTPConnection:
         seconds = min(_STEP_SECONDS, max(0.01, deadline - time.monotonic()))
-        raw = socket.create_connection((str(address), port), timeout=seconds)
+        raw = socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET, socket.SOCK_STREAM)
         try:
+            raw.settimeout(seconds)
+            raw.connect((str(address), port))
             connection = http.client.HTTPConnection(host, port, timeout=seconds)
             connection.default_port = _PORTS[scheme]
             connection.sock = raw

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import math
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ import pytest
 
 from catalog import Catalog
 from catalog.dali import UploadedFile, UploadedTable
+from catalog.errors import ParameterError, QueryError, ResourceLimitError
 from catalog.formats.encoder import encode
 from catalog.formats.media import parse_format
 from catalog.tap.fetch import Fetcher
@@ -266,3 +268,151 @@ def test_text_beyond_what_is_declared_is_kept(catalog: Catalog) -> None:
     assert found == [["abc", "Ω"], ["Åß𝄞", None]]
     described = [(column.datatype, column.arraysize) for column in table.columns]
     assert described == [(Datatype.UNICODE_CHAR, "*"), (Datatype.UNICODE_CHAR, "1")]
+
+
+def numbers(rows: int, columns: int = 1) -> bytes:
+    header = ",".join(f"c{at}" for at in range(columns))
+    return "\r\n".join([header, *(",".join([str(row)] * columns) for row in range(rows))]).encode()
+
+
+def test_limits_are_named_with_the_table() -> None:
+    two = [UploadedTable("one", "param:one"), UploadedTable("other", "param:other")]
+    files = [part(numbers(10), "one"), part(numbers(10), "other")]
+    size = len(numbers(10))
+    with service(rows=10, tables=2, bytes=2 * size).open(two, files) as uploads:
+        assert [table.nrows for table in uploads.tables.values()] == [10, 10]
+    with pytest.raises(
+        ResourceLimitError, match=r"uploaded table one: it has more than 9 rows \(tap\.upload_limit_rows"
+    ):
+        service(rows=9).open(two, files)
+    with pytest.raises(ResourceLimitError, match=r"uploaded table other: .* larger than .* \(tap\.upload_limit_bytes"):
+        service(bytes=2 * size - 1).open(two, files)
+    with pytest.raises(ResourceLimitError, match=r"uploads 2 tables; tap\.upload_limit_tables allows 1"):
+        service(tables=1).open(two, files)
+    with pytest.raises(ResourceLimitError, match="uploaded table one: the table has more than 400 columns"):
+        service().open(two, [part(numbers(1, 401), "one"), files[1]])
+    with pytest.raises(ParameterError, match="UPLOAD is not offered"):
+        service(bytes=0).open(two, files)
+
+
+def test_as_many_columns_as_are_allowed_fit_the_databases(catalog: Catalog) -> None:
+    kinds = [
+        (Column("t", Datatype.CHAR, "*", xtype="timestamp"), "2026-04-01T12:00:00"),
+        (Column("x", Datatype.DOUBLE), math.nan),
+        (Column("s", Datatype.CHAR, "*"), "text of some length, and a little more"),
+        (Column("p", Datatype.DOUBLE, "2", xtype="point"), [math.nan, math.nan]),
+    ]
+    columns = [Column(f"{column.name}{at}", column.datatype, column.arraysize, xtype=column.xtype)
+               for at in range(100) for column, _ in kinds]  # fmt: skip
+    row = [value for _ in range(100) for _, value in kinds]
+    found = answered(catalog, "SELECT * FROM TAP_UPLOAD.t", t=document(columns, [row]))
+    assert list(map(plain, found[0])) == list(map(plain, row))
+
+
+def test_packed_content_is_unpacked_within_the_limit(catalog: Catalog) -> None:
+    content = numbers(3)
+    packed = gzip.compress(content[:4]) + gzip.compress(content[4:])
+    assert answered(catalog, "SELECT c0 FROM TAP_UPLOAD.t", t=packed) == [[0], [1], [2]]
+    bomb = part(gzip.compress(b"a\r\n" + b"1\r\n" * 10**6), "t")
+    with pytest.raises(ResourceLimitError, match=r"uploaded table t: .* larger than"):
+        service().open([UploadedTable("t", "param:t")], [bomb])
+    for wrong in (packed[:-3], packed + b"x", b"\x1f\x8bnothing", b"\x1f\x8b"):
+        with pytest.raises(ParameterError, match="uploaded table t: the content is packed with gzip"):
+            service().open([UploadedTable("t", "param:t")], [part(wrong)])
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ([], "no file named 't'"),
+        ([part(b"a\n1", "T")], "no file named 't'"),
+        ([part(b"a\n1"), part(b"a\n1")], "more than one file named 't'"),
+        ([part(b"")], "the upload is empty"),
+        (
+            [part(b"\x00\x01\x02")],
+            "the format of the content is not known; expected VOTable, CSV, TSV, FITS or Parquet",
+        ),
+        ([part(b"<html><body>404</body></html>")], "line 1: the document is <html>; expected <VOTABLE>"),
+        ([part(b"a,b\n1,2\n3\n")], "a line does not fit: row 2: it has 1 cells, the first line 2"),
+    ],
+)
+def test_what_is_no_table_is_refused(files: list[UploadedFile], message: str) -> None:
+    with pytest.raises(ParameterError) as caught:
+        service().open([UploadedTable("t", "param:t")], files)
+    assert caught.value.message.startswith("uploaded table t: ")
+    assert message in caught.value.message
+
+
+def test_a_misspelled_upload_is_told(catalog: Catalog) -> None:
+    with opened(catalog, targets=b"magnitudes\n1") as uploads:
+        with pytest.raises(QueryError) as caught:
+            catalog.query("SELECT * FROM TAP_UPLOAD.target", uploads=uploads)
+        assert "TAP_UPLOAD.targets" in str(caught.value.hint)
+        assert caught.value.proposal == "SELECT * FROM TAP_UPLOAD.targets"
+        with pytest.raises(QueryError) as caught:
+            catalog.query("SELECT magnitude FROM TAP_UPLOAD.targets", uploads=uploads)
+        assert "magnitudes" in str(caught.value.hint)
+    with pytest.raises(QueryError) as caught:
+        catalog.query("SELECT * FROM TAP_UPLOAD.mine")
+    assert caught.value.hint == "the parameter UPLOAD=mine,… brings such a table"
+
+
+def test_an_upload_is_nobody_elses_and_gone_afterwards(catalog: Catalog) -> None:
+    with opened(catalog, t=numbers(3)) as mine, opened(catalog, t=numbers(5)) as yours:
+        rows = "SELECT COUNT(*) AS n FROM TAP_UPLOAD.t"
+        first, second = (catalog.query(rows, uploads=uploads) for uploads in (mine, yours))
+        assert (first.read_all()["n"][0].as_py(), second.read_all()["n"][0].as_py()) == (3, 5)
+        assert catalog.query(rows, uploads=mine).read_all()["n"][0].as_py() == 3
+        for adql in (rows, "SELECT * FROM upload_1", "SELECT * FROM temp.upload_1", "SELECT * FROM pg_temp.upload_1"):
+            with pytest.raises(QueryError):
+                catalog.query(adql)
+        names = catalog.query("SELECT table_name FROM TAP_SCHEMA.tables").read_all()["table_name"].to_pylist()
+    assert not [name for name in names if "upload" in name.lower()]
+
+
+def test_an_upload_may_have_the_name_of_a_published_table(catalog: Catalog) -> None:
+    content = numbers(2)
+    assert answered(catalog, "SELECT COUNT(*) FROM TAP_UPLOAD.obscore", obscore=content) == [[2]]
+    assert answered(catalog, "SELECT COUNT(*) FROM ivoa.obscore", obscore=content) != [[2]]
+    with pytest.raises(QueryError, match=r"ivoa\.obscore or TAP_UPLOAD\.obscore|TAP_UPLOAD\.obscore or ivoa\.obscore"):
+        answered(catalog, "SELECT COUNT(*) FROM obscore", obscore=content)
+
+
+def some_packages(catalog: Catalog) -> list[tuple[str, float, float]]:
+    found = catalog.query("SELECT obs_publisher_did, s_ra, s_dec FROM ivoa.obscore WHERE s_ra IS NOT NULL").read_all()
+    return [tuple(row.values()) for row in found.to_pylist()][:20]
+
+
+def test_an_upload_joins_by_identifier_through_the_key(catalog: Catalog) -> None:
+    dids = [[did] for did, _, _ in some_packages(catalog)]
+    content = document([Column("did", Datatype.CHAR, "*")], dids)
+    adql = "SELECT o.obs_publisher_did FROM TAP_UPLOAD.t AS t JOIN ivoa.obscore AS o ON o.obs_publisher_did = t.did"
+    assert sorted(answered(catalog, adql, t=content)) == sorted(dids)
+    with opened(catalog, t=document([Column("did", Datatype.CHAR, "*")], dids[:1])) as uploads:
+        explanation = catalog.tap.explain(adql, uploads=uploads)
+    assert any("did" in name or "key" in name for name in explanation.indexes), explanation.plan
+
+
+@pytest.mark.parametrize(
+    "near",
+    [
+        "CONTAINS(POINT(t.ra, t.de), CIRCLE(o.s_ra, o.s_dec, 0.01)) = 1",
+        "CONTAINS(POINT(o.s_ra, o.s_dec), CIRCLE(t.ra, t.de, 0.01)) = 1",
+        "DISTANCE(POINT(t.ra, t.de), POINT(o.s_ra, o.s_dec)) < 0.01",
+        "DISTANCE(o.s_ra, o.s_dec, t.ra, t.de) < 36/3600.",
+    ],
+)
+def test_an_upload_is_matched_through_the_spatial_index(catalog: Catalog, near: str) -> None:
+    packages = some_packages(catalog)
+    columns = [Column("n", Datatype.INT), Column("ra", Datatype.DOUBLE), Column("de", Datatype.DOUBLE)]
+    rows: list[list[object]] = [[at, ra, dec] for at, (_, ra, dec) in enumerate(packages)]
+    content = document(columns, [*rows, [-1, None, None], [-2, math.nan, 0.0]])
+    adql = f"SELECT t.n, o.obs_publisher_did FROM TAP_UPLOAD.t AS t JOIN ivoa.obscore AS o ON {near}"
+    found = {(row[0], row[1]) for row in answered(catalog, adql, t=content)}
+    assert {(at, did) for at, (did, _, _) in enumerate(packages)} <= found
+    assert min(row[0] for row in found) >= 0  # type: ignore[type-var]
+    with opened(catalog, t=content) as uploads:
+        explanation = catalog.tap.explain(adql, uploads=uploads)
+    assert any("position" in name or "spoint" in name or "rtree" in name for name in explanation.indexes), (
+        explanation.plan
+    )
