@@ -19,7 +19,7 @@ from typing import IO, Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from catalog.errors import NotFoundError, SettingsError, UnavailableError
+from catalog.errors import CatalogError, NotFoundError, SettingsError, UnavailableError
 from catalog.uws.job import StoredFile
 
 __all__ = ["FileWriter", "ResultStore"]
@@ -231,6 +231,6 @@ class _plainly:  # noqa: N801  (reads as the word that it is)
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+        if isinstance(error, Exception) and not isinstance(error, FileNotFoundError | CatalogError):
             _LOG.error("the result store: %s", error)
             raise UnavailableError("the store of results does not answer as it should; try again later") from error
