@@ -84,7 +84,7 @@ def interruptible(work: Callable[[], T], *, cancel: Callable[[], None]) -> T:
 def wait_for_signal() -> None:
     """Wait, in the main thread, for Ctrl-C or SIGTERM; a second one has its usual effect."""
     stopped = Event()
-    before = {}
+    before: dict[signal.Signals, Any] = {}
 
     def stop(number: int, frame: FrameType | None) -> None:
         stopped.set()
