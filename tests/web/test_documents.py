@@ -96,7 +96,7 @@ def test_every_declared_address_answers(service: Any) -> None:
     declared = {each.get("standardID"): each.findtext("interface/accessURL") for each in root.iter("capability")}
     assert declared["ivo://ivoa.net/std/TAP"] == service.tap
     assert declared["ivo://ivoa.net/std/DALI#examples"] == f"{service.tap}/examples"
-    assert len(declared) == 5
+    assert len(declared) == 6
     for standard, url in declared.items():
         if standard != "ivo://ivoa.net/std/TAP":
             assert httpx.get(str(url)).status_code == 200, standard
@@ -127,7 +127,7 @@ def test_the_configured_address_is_the_one_that_is_told(own_url: str, start: Cal
         root = etree.fromstring(httpx.get(f"{service.tap}/capabilities").content)
         urls = {element.text for element in root.iter("accessURL")}
         assert "https://archive.example.org/fyst/tap" in urls
-        assert all(str(url).startswith("https://archive.example.org/fyst/tap") for url in urls)
+        assert all(str(url).startswith("https://archive.example.org/fyst/") for url in urls)
         answer = service.get("SELECT access_url FROM ivoa.obscore WHERE access_url IS NOT NULL", RESPONSEFORMAT="csv")
         lines = answer.text.splitlines()[1:]
         assert len(lines) > 100
