@@ -15,10 +15,14 @@ __all__ = ["PUBLISHED_SCHEMAS", "ReaderGrants", "grant_reader"]
 
 PUBLISHED_SCHEMAS = ("ivoa", "fyst", "tap_schema")
 _HIDDEN_SCHEMAS = ("ops", "catalog")
+_MAY_MAKE = "SELECT has_database_privilege(:role, current_database(), 'TEMPORARY')"
 
 
 def grant_reader(connection: sa.Connection, role: str) -> None:
     """Let a role read the published schemas and call their functions, now and as views are added, and nothing else.
+
+    It may also make temporary tables, which hold what its queries bring. An owner of the tables who does not own the
+    database cannot grant that; uploads are not offered then.
 
     Args:
         connection: The owner's, in a transaction that writes. On SQLite nothing happens: a file has no roles.
@@ -35,6 +39,9 @@ def grant_reader(connection: sa.Connection, role: str) -> None:
             hint=f"psql -U postgres -c 'CREATE ROLE {_quote(connection, role)} LOGIN'",
         )
     name = _quote(connection, role)
+    if not connection.scalar(sa.text(_MAY_MAKE), {"role": role}):
+        database = _quote(connection, connection.scalar(sa.text("SELECT current_database()")) or "")
+        connection.exec_driver_sql(f"GRANT TEMPORARY ON DATABASE {database} TO {name}")
     for schema in _existing(connection, PUBLISHED_SCHEMAS):
         connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA {schema} TO {name}")
         connection.exec_driver_sql(f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {name}")

@@ -162,6 +162,21 @@ def test_the_reader_sees_what_is_published_and_nothing_behind_it(
             connection.exec_driver_sql("DELETE FROM ivoa.before")
 
 
+@pytest.mark.parametrize("engine_name", ["postgresql"], indirect=True)
+def test_the_reader_may_make_temporary_tables_where_that_is_nobodys_right(
+    migrated: Database, database_url: str, postgres_server: Any
+) -> None:
+    url = postgres_server.reader_url(database_url)
+    reader, name = sa.make_url(url).username, sa.make_url(url).database
+    with migrated.begin() as connection:
+        connection.exec_driver_sql(f"REVOKE TEMPORARY ON DATABASE {name} FROM PUBLIC")
+    with Database(database_url, public_url=url) as public:
+        assert not public.takes_temporary_tables()
+    upgrade(migrated, derived=[ReaderGrants(str(reader))])
+    with Database(database_url, public_url=url) as public:
+        assert public.takes_temporary_tables()
+
+
 def test_a_role_that_does_not_exist_is_refused_where_there_are_roles(migrated: Database) -> None:
     with migrated.begin() as connection:
         if migrated.dialect == "sqlite":
