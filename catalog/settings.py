@@ -23,6 +23,7 @@ __all__ = [
     "JobSettings",
     "Network",
     "PublicationSettings",
+    "RegistrySettings",
     "ServiceSettings",
     "Settings",
     "TapSettings",
@@ -207,6 +208,25 @@ class JobSettings(_Section):
     """Whether anonymous users are shown the jobs that came from their address."""
 
 
+class RegistrySettings(_Section):
+    """The publishing registry: what it describes, and how it is harvested."""
+
+    records: str | None = None
+    """Folder of declared facts, made by `catalog registry init`; those of the synthetic observatory when absent."""
+
+    refresh_s: Annotated[float, Field(gt=0)] = 3600.0
+    """Seconds between two looks of the service at whether a record has changed."""
+
+    page_size: Annotated[int, Field(ge=1, le=1000)] = 100
+    """Records in one answer; a harvester goes on with a resumption token."""
+
+    token_s: Annotated[int, Field(ge=60)] = 86_400
+    """How long a resumption token is valid."""
+
+    moc_order: Annotated[int, Field(ge=0, le=10)] = 6
+    """Order of the coverage maps; cells of order 6 are about a degree wide."""
+
+
 class Settings(_Section):
     """Everything that an operator may decide."""
 
@@ -216,6 +236,7 @@ class Settings(_Section):
     service: ServiceSettings = ServiceSettings()
     tap: TapSettings = TapSettings()
     jobs: JobSettings = JobSettings()
+    registry: RegistrySettings = RegistrySettings()
 
     @property
     def cautions(self) -> tuple[str, ...]:

@@ -67,6 +67,10 @@ from catalog.opsdb.models.publication import (
     ResolveCause,
     ResolveQueue,
 )
+from catalog.opsdb.models.registry import (
+    RegistryCoverage,
+    RegistryRecord,
+)
 from catalog.opsdb.models.source import (
     ConstantElevationSource,
     FixedSource,
@@ -122,6 +126,8 @@ __all__ = [
     "RawDataPackage",
     "RawDataPackageMetadata",
     "RawDataPackagePhysicalCopy",
+    "RegistryCoverage",
+    "RegistryRecord",
     "ResolveCause",
     "ResolveQueue",
     "Role",
