@@ -333,7 +333,7 @@ def test_packed_content_is_unpacked_within_the_limit(catalog: Catalog) -> None:
             "the format of the content is not known; expected VOTable, CSV, TSV, FITS or Parquet",
         ),
         ([part(b"<html><body>404</body></html>")], "line 1: the document is <html>; expected <VOTABLE>"),
-        ([part(b"a,b\n1,2\n3\n")], "a line does not fit: row 2: it has 1 cells, the first line 2"),
+        ([part(b"a,b\n1,2\n3\n")], "row 2 has 1 cells, there are 2 columns"),
     ],
 )
 def test_what_is_no_table_is_refused(files: list[UploadedFile], message: str) -> None:

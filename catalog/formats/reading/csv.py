@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO
 
@@ -30,6 +31,7 @@ _INT_LIMIT = 2**31
 _FLAG = r"^(?i:true|false)$"
 _NUMBER = r"^[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|(?i:nan|inf|infinity))$"
 _NAMING = r"^[+-]?0\d"
+_RAGGED = re.compile(r"(?:Row #(\d+): )?Expected (\d+) columns, got (\d+)")
 _TIME = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?Z?)?$"
 
 
@@ -106,7 +108,6 @@ class _Reading:
         self._start = start
         self._names = [f"c{number}" for number in range(columns)]
         self._delimiter = delimiter
-        self._wrong: str | None = None
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Batches of text."""
@@ -119,7 +120,6 @@ class _Reading:
             delimiter=self._delimiter,
             quote_char='"' if is_quoted else False,
             newlines_in_values=is_quoted,
-            invalid_row_handler=self._note,
         )
         convert = arrow_csv.ConvertOptions(
             column_types=dict.fromkeys(self._names, pa.string()),
@@ -130,18 +130,15 @@ class _Reading:
         read = arrow_csv.ReadOptions(use_threads=False, block_size=_BLOCK, column_names=self._names)
         try:
             yield from arrow_csv.open_csv(_Unclosed(self._file), read, parse, convert)
-        except pa.ArrowInvalid as error:
+        except pa.ArrowException as error:
             raise self._fault(str(error)) from None
 
-    def _note(self, row: arrow_csv.InvalidRow) -> str:
-        self._wrong = f"it has {row.actual_columns} cells, the first line {row.expected_columns}"
-        if row.number is not None:
-            self._wrong = f"row {row.number}: {self._wrong}"
-        return "error"
-
     def _fault(self, message: str) -> UsageError | ResourceLimitError:
-        if self._wrong is not None:
-            return UsageError(f"a line does not fit: {self._wrong}")
+        """What Arrow means; its words show the content."""
+        match = _RAGGED.search(message)
+        if match is not None:
+            row = f"row {match[1]}" if match[1] else "a row"
+            return UsageError(f"{row} has {match[3]} cells, there are {match[2]} columns")
         if "straddling" in message:
             return ResourceLimitError(f"a line is longer than {_BLOCK:,} bytes, or a quote is never closed")
         if "UTF8" in message:

@@ -87,7 +87,7 @@ def parse_field(
         ResourceLimitError: A cell would be too large.
     """
     try:
-        kind = Datatype.from_votable(datatype)
+        kind = Datatype.from_votable(datatype[:40])
     except ValueError as error:
         raise UsageError(f"column {name[:80]}: datatype {error}") from None
     size = (arraysize or "").strip() or None

@@ -79,7 +79,7 @@ def read_rows(file: IO[bytes], fields: Sequence[Field], *, extension: int | None
 def _as(array: pa.Array, field: Field) -> pa.Array:
     try:
         return array.cast(field.column.arrow_type)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+    except pa.ArrowException:
         message = f"column {field.column.name[:80]}: the FITS file does not hold the datatype that its FIELD says"
         raise UsageError(message) from None
 

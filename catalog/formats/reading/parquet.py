@@ -125,6 +125,6 @@ def _converted(array: pa.Array, column: Column) -> pa.Array:
         array = pc.strftime(array.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us")), format=_TIME)
     try:
         return array.cast(column.arrow_type, safe=not column.datatype.is_float)
-    except pa.ArrowInvalid:
+    except pa.ArrowException:
         kind = column.datatype.votable
         raise UsageError(f"column {column.name[:80]}: a value is no {kind}, or of another length") from None
