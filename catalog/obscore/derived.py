@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from catalog.obscore.obsplan import drop_obsplan, install_obsplan
 from catalog.obscore.package_obscore import drop_package_obscore, install_package_obscore
 from catalog.obscore.view import drop_views, install_views
 
@@ -11,18 +12,20 @@ __all__ = ["PublishedObjects"]
 
 
 class PublishedObjects:
-    """``catalog.package_obscore`` with its indexes, and the views ``ivoa.*`` and ``fyst.*`` (DerivedObjects).
+    """``catalog.package_obscore`` and ``catalog.obsplan``, and the views ``ivoa.*`` and ``fyst.*`` (DerivedObjects).
 
     A table that is new is empty: `catalog.obscore.freshness.refresh` notices and fills it.
     """
 
     def install(self, connection: sa.Connection) -> None:
-        """Make table and views, or bring them to what this version of the code wants. Safe to repeat."""
+        """Make tables and views, or bring them to what this version of the code wants. Safe to repeat."""
         drop_views(connection)
         install_package_obscore(connection)
+        install_obsplan(connection)
         install_views(connection)
 
     def drop(self, connection: sa.Connection) -> None:
-        """Remove views and table. Safe to repeat."""
+        """Remove views and tables. Safe to repeat."""
         drop_views(connection)
+        drop_obsplan(connection)
         drop_package_obscore(connection)

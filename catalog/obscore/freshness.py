@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, SessionTransaction
 
 from catalog.db import Database
+from catalog.obscore.plan import follow_plan_changes, resolve_plan
 from catalog.obscore.resolve import (
     ResolveSummary,
     every_package,
@@ -20,7 +21,7 @@ from catalog.obscore.resolve import (
     lock_resolver,
     mark_up_to_date,
     resolve,
-    resolve_batch,
+    resolve_packages,
 )
 from catalog.opsdb.models import RawDataPackage, ResolveCause, ResolveQueue
 from catalog.opsdb.routes import follow_causes
@@ -98,10 +99,12 @@ def _refresh_every(database: Database, progress: Progress | None) -> ResolveSumm
         conditions = list(every_package(reader))
     for condition in conditions:
         with database.begin() as connection:
-            total += resolve_batch(connection, condition)
+            total += resolve_packages(connection, condition)[0]
         if progress is not None:
             progress(total.resolved, count)
     with database.begin() as connection:
+        lock_resolver(connection)
+        resolve_plan(connection)
         mark_up_to_date(connection)
     return total
 
@@ -156,6 +159,7 @@ def _follow_causes(connection: sa.Connection, which: Callable[[_Lines], sa.Colum
     causes = connection.scalars(query).all()
     if causes:
         lock_resolver(connection)
+        follow_plan_changes(connection, causes)
         follow_causes(connection, causes)
 
 

@@ -33,11 +33,13 @@ __all__ = [
     "TABLE",
     "VECTOR_COLUMNS",
     "PublishedTime",
+    "column_type",
     "drop_package_obscore",
     "install_package_obscore",
     "layout_digest",
     "package_obscore",
     "published_table",
+    "spatial_indexes",
 ]
 
 TABLE = "ivoa.obscore"
@@ -124,7 +126,7 @@ def package_obscore() -> sa.Table:
         sa.Column("raw_data_package_id", UuidText(), nullable=False, unique=True),
         sa.Column("observing_program_id", sa.Integer, index=True),
     ]
-    published = [sa.Column(c.name, _type(c), nullable=c.name not in _NEVER_NULL) for c in (*obscore, *radio)]
+    published = [sa.Column(c.name, column_type(c), nullable=c.name not in _NEVER_NULL) for c in (*obscore, *radio)]
     rest: list[sa.Column[Any]] = [
         sa.Column("declared_rights", sa.Text),
         *(sa.Column(name, sa.Double) for name in (*VECTOR_COLUMNS, *CAP_COLUMNS)),
@@ -141,7 +143,7 @@ _NEVER_NULL = frozenset({"calib_level", "obs_collection", "obs_id", "obs_publish
 _NAMING = {"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
 
 
-def _type(column: Column) -> TypeEngine[Any]:
+def column_type(column: Column) -> TypeEngine[Any]:
     """How a published column is stored. Text on PostgreSQL sorts by code point, as on SQLite and as queries ask."""
     if column.xtype == "timestamp":
         return PublishedTime()
@@ -198,15 +200,26 @@ def _physical_schema(connection: sa.Connection) -> str | None:
     return OUR_SCHEMA if connection.dialect.name == "postgresql" else None
 
 
-_RESOLVED = "catalog.package_obscore"
 _CAP = "scircle(spoint(radians(s_cap_ra), radians(s_cap_dec)), radians(least(s_cap_radius, 90)))"
 _BOX = "(id, x_min, x_max, y_min, y_max, z_min, z_max)"
-_SPATIAL_INDEXES = {
-    "postgresql": (
-        f"CREATE INDEX ix_package_obscore_position ON {_RESOLVED} USING gist (spoint(radians(s_ra), radians(s_dec)))",
-        f"CREATE INDEX ix_package_obscore_region ON {_RESOLVED} USING gist ({_CAP})",
-        f"CREATE INDEX ix_package_obscore_region_radius ON {_RESOLVED} (s_cap_radius)",
-    ),
-    "sqlite": tuple(f"CREATE VIRTUAL TABLE {name} USING rtree{_BOX}" for name in (POSITION_INDEX, REGION_INDEX)),
-}
-"""pgSphere's circles reach 90 degrees: wider ones have an index of their own."""
+
+
+def spatial_indexes(table: str, *, positions: str, regions: str) -> dict[str, tuple[str, ...]]:
+    """DDL of the indexes of a resolved table by engine; pgSphere's circles reach 90 degrees: wider ones have their own.
+
+    Args:
+        table: Name in schema ``catalog``.
+        positions: The R*Tree of positions on SQLite.
+        regions: The R*Tree of regions there.
+    """
+    return {
+        "postgresql": (
+            f"CREATE INDEX ix_{table}_position ON catalog.{table} USING gist (spoint(radians(s_ra), radians(s_dec)))",
+            f"CREATE INDEX ix_{table}_region ON catalog.{table} USING gist ({_CAP})",
+            f"CREATE INDEX ix_{table}_region_radius ON catalog.{table} (s_cap_radius)",
+        ),
+        "sqlite": tuple(f"CREATE VIRTUAL TABLE {name} USING rtree{_BOX}" for name in (positions, regions)),
+    }
+
+
+_SPATIAL_INDEXES = spatial_indexes("package_obscore", positions=POSITION_INDEX, regions=REGION_INDEX)

@@ -17,7 +17,6 @@ from uuid import UUID
 import numpy as np
 import sqlalchemy as sa
 
-from catalog.db.bulk import copy_rows
 from catalog.obscore.batch import Batch
 from catalog.obscore.inputs import (
     METADATA,
@@ -30,6 +29,7 @@ from catalog.obscore.inputs import (
     join_core_tables,
 )
 from catalog.obscore.mapping import DERIVATIONS, INPUTS, MAPPING, mapping_digest
+from catalog.obscore.obsplan import PLAN_REVISION, obsplan_layout
 from catalog.obscore.package_obscore import (
     CAP_COLUMNS,
     POSITION_INDEX,
@@ -39,10 +39,11 @@ from catalog.obscore.package_obscore import (
     layout_digest,
     package_obscore,
 )
+from catalog.obscore.plan import resolve_executions, resolve_plan
+from catalog.obscore.spatial_rows import SpatialTable
 from catalog.opsdb.models import PackagePublication, PublicationSetting
 from catalog.opsdb.publication import Publication, read_publication
 from catalog.vo.ivoid import build_publisher_did
-from catalog.vo.region import unit_box
 
 __all__ = [
     "BATCH_PACKAGES",
@@ -58,6 +59,7 @@ __all__ = [
     "mark_up_to_date",
     "resolve",
     "resolve_batch",
+    "resolve_packages",
     "stored_rows",
 ]
 
@@ -67,6 +69,7 @@ BATCH_PACKAGES = 10_000
 _LISTED = 2_000  # ids named one by one in a statement
 _LOCK = 0x0B5C04E  # any constant of our own
 _NO_PACKAGE = UUID(int=0)
+_ROWS = SpatialTable(package_obscore(), "obscore_key", POSITION_INDEX, REGION_INDEX)
 _KEY_COLUMNS = ("raw_data_package_id", "observing_program_id")
 
 
@@ -100,16 +103,30 @@ def resolve(connection: sa.Connection, package_ids: Iterable[UUID] | None) -> Re
         package_ids: Which packages; None for all.
     """
     total = ResolveSummary()
-    conditions = every_package(connection) if package_ids is None else listed_packages(package_ids)
-    for condition in conditions:
-        total += resolve_batch(connection, condition)
-    if package_ids is None:
-        mark_up_to_date(connection)
+    if package_ids is not None:
+        for condition in listed_packages(package_ids):
+            total += resolve_batch(connection, condition)
+        return total
+    for condition in every_package(connection):
+        total += resolve_packages(connection, condition)[0]
+    resolve_plan(connection)
+    mark_up_to_date(connection)
     return total
 
 
 def resolve_batch(connection: sa.Connection, condition: Condition) -> ResolveSummary:
-    """Bring the rows of the packages meant by a condition up to date; see `resolve`."""
+    """Bring the rows of the packages meant by a condition up to date, and with them those of their observations."""
+    summary, executions = resolve_packages(connection, condition)
+    resolve_executions(connection, executions)
+    return summary
+
+
+def resolve_packages(connection: sa.Connection, condition: Condition) -> tuple[ResolveSummary, set[UUID]]:
+    """Bring the rows of the packages alone up to date.
+
+    Returns:
+        What was done, and the executions whose packages have changed.
+    """
     lock_resolver(connection)
     publication = read_publication(connection)
     _identify(connection, publication, condition)
@@ -117,12 +134,16 @@ def resolve_batch(connection: sa.Connection, condition: Condition) -> ResolveSum
     stored = stored_rows(connection, condition)
     changed = {row[0]: row for row in fresh if row[0] not in stored or stored[row[0]][1] != row}
     gone = stored.keys() - {row[0] for row in fresh}
-    stale = [stored[package_id][0] for package_id in (*changed, *gone) if package_id in stored]
-    keys = _keys(connection, [stored[package_id][0] if package_id in stored else None for package_id in changed])
-    _delete(connection, stale)
-    _insert(connection, keys, list(changed.values()))
+    before = [stored[package_id] for package_id in (*changed, *gone) if package_id in stored]
+    keys = _ROWS.next_keys(connection, [stored[key][0] if key in stored else None for key in changed])
+    _ROWS.delete(connection, [key for key, _ in before])
+    now = datetime.now(UTC)
+    rows = [(key, *row, now) for key, row in zip(keys, changed.values(), strict=True)]
+    _ROWS.insert(connection, ("obscore_key", *column_names(), "resolved_at"), rows)
     resolved = connection.scalar(sa.select(sa.func.count()).select_from(PACKAGE).where(condition(PACKAGE.c.id)))
-    return ResolveSummary(resolved or 0, len(changed), len(gone))
+    place = column_names().index("obs_id")
+    executions = {UUID(str(row[place])) for row in (*changed.values(), *(row for _, row in before))}
+    return ResolveSummary(resolved or 0, len(changed), len(gone)), executions
 
 
 def is_up_to_date(connection: sa.Connection) -> bool:
@@ -138,7 +159,8 @@ def mark_up_to_date(connection: sa.Connection) -> None:
 
 
 def _state(connection: sa.Connection) -> str:
-    parts = mapping_digest(), layout_digest(), read_publication(connection).publisher_id
+    digests = mapping_digest(), layout_digest(), obsplan_layout(), PLAN_REVISION
+    parts = *digests, read_publication(connection).publisher_id
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -245,67 +267,3 @@ def stored_rows(connection: sa.Connection, condition: Condition) -> dict[object,
     query = sa.select(table.c.obscore_key, *(table.c[name] for name in column_names()))
     rows = connection.execute(query.where(condition(table.c.raw_data_package_id)))
     return {row[1]: (row[0], tuple(row[1:])) for row in rows}
-
-
-def _keys(connection: sa.Connection, stored: Sequence[int | None]) -> list[int]:
-    """A key for each row: the one that it had, else the next."""
-    last = connection.scalar(sa.select(sa.func.max(package_obscore().c.obscore_key))) or 0
-    keys = []
-    for key in stored:
-        if key is None:
-            last += 1
-        keys.append(last if key is None else key)
-    return keys
-
-
-def _delete(connection: sa.Connection, keys: Sequence[int]) -> None:
-    table = package_obscore()
-    for start in range(0, len(keys), _LISTED):
-        some = keys[start : start + _LISTED]
-        connection.execute(sa.delete(table).where(table.c.obscore_key.in_(some)))
-        if connection.dialect.name == "sqlite":
-            for index in (_rtree(POSITION_INDEX), _rtree(REGION_INDEX)):
-                connection.execute(sa.delete(index).where(index.c.id.in_(some)))
-
-
-def _insert(connection: sa.Connection, keys: Sequence[int], rows: Sequence[tuple[object, ...]]) -> None:
-    if not rows:
-        return
-    now = datetime.now(UTC)
-    schemas = connection.get_execution_options().get("schema_translate_map") or {}
-    names = ("obscore_key", *column_names(), "resolved_at")
-    complete = ((key, *row, now) for key, row in zip(keys, rows, strict=True))
-    copy_rows(connection, package_obscore(), names, complete, schemas=schemas)
-    if connection.dialect.name == "sqlite":
-        for name, columns, build in (
-            (POSITION_INDEX, VECTOR_COLUMNS, _point_box),
-            (REGION_INDEX, CAP_COLUMNS, unit_box),
-        ):
-            first = column_names().index(columns[0])
-            boxes = (
-                (key, *build(*map(_number, row[first : first + 3])))
-                for key, row in zip(keys, rows, strict=True)
-                if row[first] is not None
-            )
-            index = _rtree(name)
-            copy_rows(connection, index, [column.name for column in index.c], boxes, schemas=schemas)
-
-
-def _point_box(x: float, y: float, z: float) -> tuple[float, ...]:
-    return x, x, y, y, z, z
-
-
-def _number(cell: object) -> float:
-    assert isinstance(cell, float)  # noqa: S101  (columns of doubles)
-    return cell
-
-
-def _rtree(name: str) -> sa.Table:
-    """An R*Tree of SQLite as a table."""
-    bounds = [f"{axis}_{side}" for axis in "xyz" for side in ("min", "max")]
-    return sa.Table(
-        name,
-        sa.MetaData(),
-        sa.Column("id", sa.Integer, primary_key=True),
-        *(sa.Column(bound, sa.Double) for bound in bounds),
-    )

@@ -9,9 +9,9 @@ import numpy as np
 from catalog.obscore.batch import Batch, Floats, Times, Values, first_of
 from catalog.vo.time import mjd_to_datetime64, to_mjd
 
-__all__ = ["add_months", "derive_release_date", "derive_times"]
+__all__ = ["SPAN_DIGITS", "add_months", "derive_release_date", "derive_times"]
 
-_SPAN_DIGITS = 5  # of a second: what two MJDs in double precision can tell apart
+SPAN_DIGITS = 5  # of a second: what two MJDs in double precision can tell apart
 
 
 def derive_times(batch: Batch) -> dict[str, Values]:
@@ -31,7 +31,7 @@ def derive_times(batch: Batch) -> dict[str, Values]:
 
 
 def _exposure(batch: Batch, t_min: Floats, t_max: Floats) -> Floats:
-    span = np.round((t_max - t_min) * 86400.0, _SPAN_DIGITS)
+    span = np.round((t_max - t_min) * 86400.0, SPAN_DIGITS)
     total = np.where(batch.floats("files_without_exptime") > 0, np.nan, batch.floats("files_exptime_s"))
     return first_of(batch.floats("stated_t_exptime"), np.fmin(total, span))
 

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from catalog.obscore.copies import remains
 from catalog.obscore.ddl import CreateView, DropView, published_now
 from catalog.obscore.fyst import fyst_views
+from catalog.obscore.obsplan import OBSPLAN, obsplan_view
 from catalog.obscore.package_obscore import (
     CAP_COLUMNS,
     RADIO_TABLE,
@@ -45,7 +46,7 @@ _RESERVED |= {"=": "%3D", "?": "%3F"}  # every other character of an identifier 
 
 def published_views() -> dict[str, sa.Select[Any]]:
     """Every published view, by name, in an order in which they can be created."""
-    return {TABLE: _obscore(), RADIO_TABLE: _radio(), **fyst_views()}
+    return {TABLE: _obscore(), RADIO_TABLE: _radio(), OBSPLAN: obsplan_view(), **fyst_views()}
 
 
 def install_views(connection: sa.Connection) -> None:

@@ -73,6 +73,7 @@ ROUTES: dict[str, Route] = {
     "raw_data_file": Route("raw_data_package_id"),
     "executed_obs_unit": Route("id", _PACKAGE, _PACKAGE.c.executed_obs_unit_id),
     "obs_unit": Route("id", _OF_EXECUTION, _EXECUTED.c.obs_unit_id),
+    "obs_unit_slot": Route("obs_unit_id", _OF_EXECUTION, _EXECUTED.c.obs_unit_id),
     "source": _SOURCE,
     "fixed_source": _SOURCE,
     "solar_system_object": _SOURCE,

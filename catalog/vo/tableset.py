@@ -107,8 +107,8 @@ class _Table(_Strict):
 
 class _Schema(_Strict):
     schema_name: str
-    title: str
-    description: str
+    title: str = ""
+    description: str = ""
     tables: tuple[_Table, ...]
 
 
@@ -144,9 +144,22 @@ def parse_tableset(text: str, origin: str) -> TableSchema:
 
 
 def load_tableset() -> tuple[TableSchema, ...]:
-    """Every schema of ``vo_resources/tables``, sorted by file name."""
+    """Every schema of ``vo_resources/tables``, by its first file.
+
+    Several files may describe tables of one schema; one of them says what the schema is.
+    """
     folder = asset_path("vo_resources", "tables")
-    return tuple(
-        parse_tableset(read_asset("vo_resources", "tables", path.name), path.name)
-        for path in sorted(folder.glob("*.yaml"))
+    found: dict[str, TableSchema] = {}
+    for path in sorted(folder.glob("*.yaml")):
+        part = parse_tableset(read_asset("vo_resources", "tables", path.name), path.name)
+        found[part.name] = _joined(found[part.name], part) if part.name in found else part
+    return tuple(found.values())
+
+
+def _joined(first: TableSchema, second: TableSchema) -> TableSchema:
+    return TableSchema(
+        name=first.name,
+        title=first.title or second.title,
+        description=first.description or second.description,
+        tables=(*first.tables, *second.tables),
     )

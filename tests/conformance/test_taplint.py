@@ -15,7 +15,7 @@ from catalog.tap.examples import load_examples
 
 pytestmark = pytest.mark.conformance
 
-STAGES = ("TMV", "TME", "TMS", "TMC", "CPV", "CAP", "AVV", "QGE", "QPO", "QAS", "UWS", "MDQ", "OBS", "EXA")
+STAGES = ("TMV", "TME", "TMS", "TMC", "CPV", "CAP", "AVV", "QGE", "QPO", "QAS", "UWS", "MDQ", "OBS", "LOC", "EXA")
 FAULTS = {"ERROR", "WARNING", "FAILURE"}
 OWN_FAULTS = {"CAP": {"KEYX"}}
 """What Debian's 3.4.7 finds and is wrong about: it knows the ADQL features of a draft."""
@@ -106,6 +106,14 @@ def test_taplint_ran_jobs(reports: list[Report]) -> None:
     answered, submitted = map(int, summary(reports, "QAS", "QNUM").rpartition(" ")[2].split("/"))
     assert answered == submitted >= 5
     assert "1.1" in summary(reports, "UWS", "VUWS")
+
+
+def test_taplint_asked_for_plans_as_for_observations(reports: list[Report]) -> None:
+    """ObsLocTAP 1.0 whole: every column, its vocabularies, and no time missing of what is scheduled or performed."""
+    assert summary(reports, "LOC", "PCLS") == "ivoa.obsplan columns: 26/26 required, 0 custom"
+    asked = [report.text for report in reports if (report.stage, report.code) == ("LOC", "QSUB")]
+    for column in ("t_planning", "obs_id", "facility_name", "category", "priority", "execution_status", "tracking_type"):
+        assert any(f"{column} IS NULL" in query for query in asked), column
 
 
 def test_pyvo_reads_tap_schema_and_the_tables_alike(tap_url: str) -> None:

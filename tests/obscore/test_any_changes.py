@@ -21,7 +21,8 @@ from sqlalchemy.orm import Session
 from catalog.db import Database
 from catalog.obscore.comparison import compare_with_fresh
 from catalog.obscore.freshness import keep_resolved, refresh
-from catalog.opsdb.enums import ChecksumAlgorithm, DataRights
+from catalog.obscore.plan import compare_plan_with_fresh
+from catalog.opsdb.enums import ChecksumAlgorithm, DataRights, ExecutionStatus, ObsCategory
 from catalog.opsdb.models import (
     ChaiObservationConfiguration,
     ConstantElevationSource,
@@ -32,6 +33,7 @@ from catalog.opsdb.models import (
     InstrumentModuleConfiguration,
     ObservingProgram,
     ObsUnit,
+    ObsUnitSlot,
     PackagePublication,
     RawDataFile,
     RawDataPackage,
@@ -50,6 +52,7 @@ CHANGES = [
     *("add file", "move file", "delete file", "time file", "move source", "swing scan", "swap body", "aim elsewhere"),
     *("change programme", "close programme", "execute later", "still running", "execute another", "tune", "set up"),
     *("set down", "widen band", "mount elsewhere", "move telescope", "withdraw", "restore"),
+    *("plan another", "give a slot", "take a slot", "rank", "change status", "drop execution"),
 ]
 WAYS = ["by a session", "by plain SQL", "rolled back", "behind a savepoint", "at once with the next"]
 
@@ -151,6 +154,7 @@ def check(fresh_run: Any, sequence: list[tuple[str, int, str, int]]) -> None:
         refresh(run.database)
         with run.database.engine.connect() as connection:
             assert list(compare_with_fresh(connection)) == []
+            assert list(compare_plan_with_fresh(connection)) == []
             for kind in (ResolveQueue, ResolveCause):
                 assert connection.scalar(sa.select(sa.func.count(kind.seq))) == 0
 
@@ -287,6 +291,26 @@ def statements(run: Run, session: Session, name: str, number: int) -> list[Any]:
             return [change(InstrumentModule, module, {"instrument_id": instrument, "name": f"{fresh}"})]
         case "move telescope":
             return [sa.update(Telescope).values(latitude_deg=fresh % 80.0)]
+        case "plan another":
+            program = pick(session, ObservingProgram.id, number)
+            return [sa.insert(ObsUnit).values(name=f"{fresh}", observing_program_id=program, source_id=source)]
+        case "give a slot":
+            start = START + timedelta(days=fresh % 1000)
+            slot = {"obs_unit_id": planned, "start_time": start, "end_time": start + timedelta(hours=number + 1)}
+            return [sa.insert(ObsUnitSlot).values(slot)]
+        case "take a slot":
+            return [sa.delete(ObsUnitSlot).where(ObsUnitSlot.id == pick(session, ObsUnitSlot.id, number))]
+        case "rank":
+            ranked = {"priority": number % 3, "planned_exptime_s": float(fresh), "category": ObsCategory.WINDOW}
+            return [change(ObsUnit, planned, ranked)]
+        case "change status":
+            return [change(ExecutedObsUnit, unit, {"execution_status": list(ExecutionStatus)[fresh % 5]})]
+        case "drop execution":
+            idle = ~sa.exists().where(RawDataPackage.executed_obs_unit_id == ExecutedObsUnit.id)
+            started = {"id": UUID(int=fresh), "obs_unit_id": planned, "start_time": START}
+            dropped = pick(session, ExecutedObsUnit.id, number, idle)
+            new = sa.insert(ExecutedObsUnit).values(started | {"execution_status": ExecutionStatus.ABORTED})
+            return [new if dropped is None else sa.delete(ExecutedObsUnit).where(ExecutedObsUnit.id == dropped)]
         case "withdraw" | "restore":
             values = {"withdrawn_at": START, "withdrawn_reason": "x"} if name == "withdraw" else {}
             which = PackagePublication.raw_data_package_id == package

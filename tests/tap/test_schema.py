@@ -267,7 +267,7 @@ def test_the_public_login_reads_it_and_does_not_write_it(postgres_server: Any) -
     settings = Settings(database=DatabaseSettings(url=url, public_url=postgres_server.reader_url(url)))
     with open_catalog(settings) as catalog:
         catalog.init()
-        assert len(ask(catalog, "SELECT * FROM TAP_SCHEMA.tables")) == 13
+        assert len(ask(catalog, "SELECT * FROM TAP_SCHEMA.tables")) == 14
     with Database(postgres_server.reader_url(url)) as reader, reader.begin() as connection:
         with pytest.raises(sa.exc.ProgrammingError, match="permission denied"):
             connection.execute(sa.text("DELETE FROM tap_schema.tables"))

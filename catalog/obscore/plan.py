@@ -1,0 +1,220 @@
+"""Keep ``catalog.obsplan`` in step with the plan, its executions and their packages.
+
+Rows hang from units and executions. What many share (a source, a module, a programme) leads to the units that use it,
+by the same lines that lead the resolver of packages (`catalog.opsdb.routes`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from catalog.obscore.inputs import Condition
+from catalog.obscore.obsplan import obsplan, obsplan_columns, obsplan_rows
+from catalog.obscore.plan_rows import Row, fresh_executions, fresh_plans
+from catalog.opsdb.models import (
+    ExecutedObsUnit,
+    InstrumentModule,
+    InstrumentModuleConfiguration,
+    ObsUnit,
+    ResolveCause,
+    obs_unit_module_configuration,
+)
+from catalog.opsdb.routes import EVERYTHING
+
+__all__ = ["compare_plan_with_fresh", "follow_plan_changes", "resolve_executions", "resolve_plan"]
+
+_LISTED = 2_000  # ids named one by one in a statement
+_AT_ONCE = 10_000  # executions worked on at once
+
+_T = TypeVar("_T")
+_UNIT = ObsUnit.__table__
+_EXECUTED = ExecutedObsUnit.__table__
+_CONFIGURED = obs_unit_module_configuration
+_SETUP = InstrumentModuleConfiguration.__table__
+_MODULE = InstrumentModule.__table__
+_OF_SETUP = _CONFIGURED.join(_SETUP, _SETUP.c.id == _CONFIGURED.c.instrument_module_configuration_id)
+_OF_MODULE = _OF_SETUP.join(_MODULE, _MODULE.c.id == _SETUP.c.instrument_module_id)
+
+_Route = tuple[sa.ColumnElement[Any], sa.FromClause, sa.ColumnElement[Any]]
+_SOURCE: _Route = (_UNIT.c.id, _UNIT, _UNIT.c.source_id)
+_CONFIGURATION: _Route = (_UNIT.c.id, _UNIT, _UNIT.c.observation_configuration_id)
+_MODULE_SETUP: _Route = (_CONFIGURED.c.obs_unit_id, _CONFIGURED, _CONFIGURED.c.instrument_module_configuration_id)
+_CHANGE_ALL = frozenset({EVERYTHING, "telescope"})
+_OF_UNIT = ("obs_unit", "obs_unit_module_configuration")
+_ROUTES: dict[str, _Route] = {
+    "source": _SOURCE,
+    "fixed_source": _SOURCE,
+    "solar_system_object": _SOURCE,
+    "constant_elevation_source": _SOURCE,
+    "obs_mode": (_UNIT.c.id, _UNIT, _UNIT.c.obs_mode_id),
+    "observing_program": (_UNIT.c.id, _UNIT, _UNIT.c.observing_program_id),
+    "observation_configuration": _CONFIGURATION,
+    "chai_observation_configuration": _CONFIGURATION,
+    "instrument_module_configuration": _MODULE_SETUP,
+    "chai_module_configuration": _MODULE_SETUP,
+    "instrument_module": (_CONFIGURED.c.obs_unit_id, _OF_SETUP, _SETUP.c.instrument_module_id),
+    "instrument": (_CONFIGURED.c.obs_unit_id, _OF_MODULE, _MODULE.c.instrument_id),
+}
+"""By table of the changed row: the column of unit ids, where it is found, and what the row's key is compared with."""
+
+
+def resolve_plan(connection: sa.Connection) -> None:
+    """Bring every row up to date, in the caller's transaction."""
+    for part in _every_part(connection):
+        _resolve(connection, part)
+
+
+def resolve_executions(connection: sa.Connection, execution_ids: Iterable[UUID]) -> None:
+    """Bring the rows of executions up to date: those that are performed or aborted have one, others have none."""
+    for ids in _listed(sorted(set(execution_ids))):
+        _resolve(connection, _executions_among(ids))
+
+
+def follow_plan_changes(connection: sa.Connection, which: Sequence[int]) -> None:
+    """Bring the rows up to date that hang from changed rows of shared tables.
+
+    Args:
+        connection: In a transaction that writes, and that keeps every other resolver waiting.
+        which: ``seq`` of the causes.
+    """
+    changed: dict[str, set[str]] = defaultdict(set)
+    for some in _listed(which):
+        causes = sa.select(ResolveCause.entity, ResolveCause.entity_key).where(ResolveCause.seq.in_(some))
+        for entity, key in connection.execute(causes):
+            changed[entity].add(key)
+    if changed.keys() & _CHANGE_ALL:
+        resolve_plan(connection)
+        return
+    executions = {UUID(key) for key in changed["executed_obs_unit"]}
+    units = {int(key) for entity in _OF_UNIT for key in changed[entity]}
+    for entity in sorted(changed.keys() & _ROUTES.keys()):
+        units |= _units(connection, _ROUTES[entity], {int(key) for key in changed[entity]})
+    plans = units | {int(key) for key in changed["obs_unit_slot"]} | _units_of(connection, executions)
+    resolve_executions(connection, executions | _executions_of(connection, units))
+    for ids in _listed(sorted(plans)):
+        _resolve(connection, _plans_among(ids))
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some of the rows: what they hang from, and where they are in the table."""
+
+    fresh: Callable[[sa.Connection, Condition], list[Row]]
+    condition: Condition
+    """On ids of executions or of units."""
+
+    stored: sa.ColumnElement[bool]
+
+
+def compare_plan_with_fresh(connection: sa.Connection) -> Iterator[str]:
+    """obs_id of every row that is not what a fresh full resolution gives; nothing is written."""
+    for part in _every_part(connection):
+        stored = {obs_id: row for obs_id, (_, row) in _stored(connection, part).items()}
+        fresh = _fresh(connection, part)
+        yield from sorted(obs_id for obs_id in stored.keys() | fresh.keys() if stored.get(obs_id) != fresh.get(obs_id))
+
+
+def _resolve(connection: sa.Connection, part: _Part) -> None:
+    """Write what differs."""
+    stored, fresh = _stored(connection, part), _fresh(connection, part)
+    changed = {obs_id: row for obs_id, row in fresh.items() if obs_id not in stored or stored[obs_id][1] != row}
+    stale = [key for obs_id, (key, _) in stored.items() if obs_id in changed or obs_id not in fresh]
+    rows = obsplan_rows()
+    keys = rows.next_keys(connection, [stored[obs_id][0] if obs_id in stored else None for obs_id in changed])
+    rows.delete(connection, stale)
+    numbered = [(key, *row) for key, row in zip(keys, changed.values(), strict=True)]
+    rows.insert(connection, ("obsplan_key", *obsplan_columns()), numbered)
+
+
+def _fresh(connection: sa.Connection, part: _Part) -> dict[str, Row]:
+    place = obsplan_columns().index("obs_id")
+    return {str(row[place]): row for row in part.fresh(connection, part.condition)}
+
+
+def _stored(connection: sa.Connection, part: _Part) -> dict[str, tuple[int, Row]]:
+    """Key and row by obs_id."""
+    table = obsplan()
+    select = sa.select(table.c.obsplan_key, *(table.c[name] for name in obsplan_columns())).where(part.stored)
+    return {row.obs_id: (row.obsplan_key, tuple(row[1:])) for row in connection.execute(select)}
+
+
+def _every_part(connection: sa.Connection) -> Iterator[_Part]:
+    """Parts that together are everything."""
+    last: UUID | None = None
+    while True:
+        query = sa.select(_EXECUTED.c.id).order_by(_EXECUTED.c.id).offset(_AT_ONCE - 1).limit(1)
+        upper = connection.scalar(query if last is None else query.where(_EXECUTED.c.id > last))
+        yield _executions_between(last, upper)
+        if upper is None:
+            break
+        last = upper
+    yield _Part(fresh_plans, lambda column: sa.true(), _is_plan())
+
+
+def _executions_between(low: UUID | None, high: UUID | None) -> _Part:
+    """Executions after one and up to another; ids and their texts have the same order."""
+
+    def condition(column: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+        bounds = [] if low is None else [column > low]
+        return sa.and_(sa.true(), *bounds, *([] if high is None else [column <= high]))
+
+    obs_id = obsplan().c.obs_id
+    bounds = [] if low is None else [obs_id > str(low)]
+    return _Part(
+        fresh_executions, condition, sa.and_(~_is_plan(), *bounds, *([] if high is None else [obs_id <= str(high)]))
+    )
+
+
+def _executions_among(ids: Sequence[UUID]) -> _Part:
+    stored = obsplan().c.obs_id.in_([str(one) for one in ids])
+    return _Part(fresh_executions, lambda column: column.in_(ids), stored)
+
+
+def _plans_among(ids: Sequence[int]) -> _Part:
+    stored = sa.and_(obsplan().c.obs_unit_id.in_(ids), _is_plan())
+    return _Part(fresh_plans, lambda column: column.in_(ids), stored)
+
+
+def _is_plan() -> sa.ColumnElement[bool]:
+    """Whether a row is of what is still to come: its obs_id is the number of the unit."""
+    return obsplan().c.obs_id == sa.cast(obsplan().c.obs_unit_id, sa.Text())
+
+
+def _units(connection: sa.Connection, route: _Route, keys: set[int]) -> set[int]:
+    """Units that use one of the rows with these keys."""
+    unit, tables, compared = route
+    found: set[int] = set()
+    for some in _listed(sorted(keys)):
+        found |= set(connection.scalars(sa.select(unit).select_from(tables).where(compared.in_(some))))
+    return found
+
+
+def _units_of(connection: sa.Connection, executions: set[UUID]) -> set[int]:
+    """Units that executions belong to, or belonged to when they were last resolved."""
+    found: set[int] = set()
+    for some in _listed(sorted(executions)):
+        found |= set(connection.scalars(sa.select(_EXECUTED.c.obs_unit_id).where(_EXECUTED.c.id.in_(some))))
+        before = sa.select(obsplan().c.obs_unit_id).where(obsplan().c.obs_id.in_([str(one) for one in some]))
+        found |= set(connection.scalars(before))
+    return found
+
+
+def _executions_of(connection: sa.Connection, units: set[int]) -> set[UUID]:
+    """Executions of units, also such as were theirs when they were last resolved."""
+    found: set[UUID] = set()
+    for some in _listed(sorted(units)):
+        found |= set(connection.scalars(sa.select(_EXECUTED.c.id).where(_EXECUTED.c.obs_unit_id.in_(some))))
+        before = sa.select(obsplan().c.obs_id).where(obsplan().c.obs_unit_id.in_(some), ~_is_plan())
+        found |= {UUID(obs_id) for obs_id in connection.scalars(before)}
+    return found
+
+
+def _listed(values: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    for start in range(0, len(values), _LISTED):
+        yield values[start : start + _LISTED]
