@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import io
+import time
+import warnings
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import numpy as np
@@ -97,3 +103,81 @@ def test_both_engines_count_the_same_as_the_sum_of_groups(tap_url: str) -> None:
     )
     assert sum(groups["n"]) == total > 1500
     assert list(groups["n"]) == sorted(groups["n"], reverse=True)
+
+
+# --- jobs ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def service(tap_url: str) -> Iterator[Any]:
+    """The service as pyvo sees it; it does not read answers of jobs to their ends, and leaves connections open."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        yield pyvo.dal.TAPService(tap_url)
+        gc.collect()
+
+
+LONG = "SELECT COUNT(*) AS n FROM fyst.files AS a, fyst.files AS b, fyst.files AS c, fyst.files AS d"
+
+
+def test_pyvo_leads_a_job_through_its_life(service: Any) -> None:
+    job = service.submit_job(CONE, runid="pyvo", maxrec=3)
+    assert job.phase == "PENDING"
+    assert job.url.startswith(f"{service.baseurl}/async/")
+    assert job.job.runid == "pyvo"
+    job.query = CONE.replace("TOP 5", "TOP 4")
+    assert job.query.startswith("SELECT TOP 4")
+    job.execution_duration = 33
+    assert job.execution_duration.sec == 33
+    later = datetime.now(UTC).replace(microsecond=0, tzinfo=None) + timedelta(days=1)
+    job.destruction = later
+    assert job.destruction.to_datetime() == later
+    job.run()
+    job.wait(timeout=60)
+    job.raise_if_error()
+    assert job.phase == "COMPLETED"
+    rows = job.fetch_result()
+    assert len(rows) == 3
+    statuses = [info.value for info in rows.votable.resources[0].infos if info.name == "QUERY_STATUS"]
+    assert statuses == ["OK", "OVERFLOW"]
+    assert job.job.jobid in [each.jobid for each in service.get_job_list(phases=["COMPLETED"], last=5)]
+    url = job.url
+    job.delete()
+    assert httpx.get(url).status_code == 404
+
+
+def test_pyvo_asks_asynchronously_as_it_does_synchronously(service: Any) -> None:
+    query = "SELECT TOP 30 obs_publisher_did, s_ra FROM ivoa.obscore ORDER BY obs_publisher_did"
+    sync, later = service.search(query), service.run_async(query)
+    assert list(sync["obs_publisher_did"]) == list(later["obs_publisher_did"])
+    assert list(sync["s_ra"]) == list(later["s_ra"])
+
+
+def test_pyvo_is_told_why_a_job_has_no_result(service: Any) -> None:
+    job = service.submit_job("SELECT s_raa FROM ivoa.obscore")
+    job.run()
+    job.wait(timeout=60)
+    assert job.phase == "ERROR"
+    with pytest.raises(DALQueryError, match="did you mean s_ra"):
+        job.raise_if_error()
+    job.delete()
+
+
+def test_pyvo_aborts_a_job(service: Any) -> None:
+    job = service.submit_job(LONG)
+    job.run()
+    deadline = time.monotonic() + 60
+    while job.phase != "EXECUTING":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    job.abort()
+    assert job.phase == "ABORTED"
+    job.delete()
+
+
+def test_the_limits_of_jobs_are_read(service: Any) -> None:
+    capability = service.get_tap_capability()
+    assert capability.executionduration.default == 3600
+    assert capability.executionduration.hard == 21600
+    assert capability.retentionperiod.default == 7 * 86400
+    assert capability.outputlimit.default.content == 20_000
