@@ -21,8 +21,8 @@ class RegistryRecord(OurBase):
     identifier: Mapped[str] = mapped_column(primary_key=True)
     """IVOA identifier."""
 
-    set_spec: Mapped[str]
-    """The set that it belongs to, besides ``ivo_managed``."""
+    kind: Mapped[str]
+    """Kind of resource, as in the file that declares it; the sets of the registry are made of kinds."""
 
     created: Mapped[datetime]
     """When it was first published; kept for ever, to the second."""

@@ -18,7 +18,7 @@ def upgrade() -> None:
     create_our_table(
         "registry_record",
         sa.Column("identifier", sa.Text(), primary_key=True),
-        text("set_spec"),
+        text("kind"),
         when("created", nullable=False),
         when("datestamp", nullable=False),
         flag("deleted", default=False),
