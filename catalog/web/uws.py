@@ -17,13 +17,14 @@ from catalog.dali import single_values
 from catalog.errors import CatalogError, NotFoundError, ParameterError
 from catalog.formats.media import parse_format
 from catalog.uws.documents import render_job, render_jobs, render_parameters, render_results, render_time
-from catalog.uws.job import Client, Job, StoredFile
+from catalog.uws.job import Job, StoredFile
 from catalog.uws.parameters import parse_time
 from catalog.uws.phase import BLOCKING, Phase
 from catalog.uws.service import JobService
 from catalog.web.documents import XML
+from catalog.web.identity import client_of, lister_of
 from catalog.web.parameters import read_form, read_pairs
-from catalog.web.proxies import client_address, public_url
+from catalog.web.proxies import public_url
 from catalog.web.ranges import StoredObject, object_response
 from catalog.web.responses import as_fault, cancel_when_gone, fault_response
 from catalog.web.waiting import PhaseWatch
@@ -82,7 +83,7 @@ async def job_list(request: Request) -> Response:
     found = await run_in_threadpool(
         partial(
             _jobs(request).list,
-            client=_client(request),
+            client=lister_of(request),
             phases=[_phase(value) for name, value in pairs if name.upper() == "PHASE"],
             after=_moment(values.get("AFTER")),
             last=_count(values.get("LAST")),
@@ -97,7 +98,7 @@ async def create(request: Request) -> Response:
     form = await read_form(request, upload_limit_bytes=catalog.settings.tap.upload_limit_bytes)
     try:
         made = await run_in_threadpool(
-            partial(_jobs(request).create, form.pairs, client=_client(request), files=form.files)
+            partial(_jobs(request).create, form.pairs, client=client_of(request), files=form.files)
         )
     finally:
         form.close()
@@ -171,7 +172,7 @@ async def command(request: Request) -> Response:
 
 async def delete(request: Request) -> Response:
     """The job and all that belongs to it disappear."""
-    await run_in_threadpool(partial(_jobs(request).delete, request.path_params["id"], client=_client(request)))
+    await run_in_threadpool(partial(_jobs(request).delete, request.path_params["id"], client=client_of(request)))
     return _see(_jobs_url(request))
 
 
@@ -187,7 +188,7 @@ async def set_phase(request: Request) -> Response:
         raise ParameterError(f"PHASE is '{wanted[:40]}'; expected RUN or ABORT")
     jobs = _jobs(request)
     move = jobs.run if wanted.upper() == "RUN" else jobs.abort
-    return await _changed(request, partial(move, request.path_params["id"], client=_client(request)))
+    return await _changed(request, partial(move, request.path_params["id"], client=client_of(request)))
 
 
 async def execution_duration(request: Request) -> Response:
@@ -199,7 +200,7 @@ async def set_execution_duration(request: Request) -> Response:
     """Change it, as far as the service allows."""
     text = await _value(request, "EXECUTIONDURATION")
     change = _jobs(request).set_execution_duration
-    return await _changed(request, partial(change, request.path_params["id"], text, client=_client(request)))
+    return await _changed(request, partial(change, request.path_params["id"], text, client=client_of(request)))
 
 
 async def destruction(request: Request) -> Response:
@@ -211,7 +212,7 @@ async def set_destruction(request: Request) -> Response:
     """Change it, as far as the service allows."""
     text = await _value(request, "DESTRUCTION")
     change = _jobs(request).set_destruction
-    return await _changed(request, partial(change, request.path_params["id"], text, client=_client(request)))
+    return await _changed(request, partial(change, request.path_params["id"], text, client=client_of(request)))
 
 
 async def quote(request: Request) -> Response:
@@ -262,7 +263,7 @@ async def add_parameters(request: Request) -> Response:
     form = await read_form(request, upload_limit_bytes=catalog.settings.tap.upload_limit_bytes)
     add = partial(_jobs(request).add_parameters, request.path_params["id"], form.pairs, files=form.files)
     try:
-        return await _changed(request, partial(add, client=_client(request)))
+        return await _changed(request, partial(add, client=client_of(request)))
     finally:
         form.close()
 
@@ -314,12 +315,8 @@ def _jobs(request: Request) -> JobService:
     return catalog.jobs
 
 
-def _client(request: Request) -> Client:
-    return Client(origin=client_address(request))
-
-
 async def _job(request: Request) -> Job:
-    return await run_in_threadpool(partial(_jobs(request).get, request.path_params["id"], client=_client(request)))
+    return await run_in_threadpool(partial(_jobs(request).get, request.path_params["id"], client=client_of(request)))
 
 
 async def _value(request: Request, name: str) -> str:

@@ -499,6 +499,14 @@ def test_nobody_sees_the_jobs_of_others_in_the_list(own_url: str, engine: str, s
         assert listed(service, via="1.1 proxy") == []
 
 
+def test_a_page_of_another_site_is_not_shown_the_jobs_of_who_looks_at_it(tap: Any) -> None:
+    create(tap, QUERY=QUERY)
+    assert listed(tap)
+    for origin in ("https://evil.example", "null", f"http://127.0.0.1:{tap.port}0", "http://127.0.0.1"):
+        assert listed(tap, origin=origin) == []
+    assert listed(tap, origin=tap.url)
+
+
 # --- bounds --------------------------------------------------------------------------------------------------
 
 
@@ -510,6 +518,10 @@ def test_who_has_too_many_jobs_is_asked_to_come_later(own_url: str, engine: str,
         assert int(answer.headers["retry-after"]) > 0
         httpx.delete(jobs[0])
         create(service, QUERY=QUERY)
+        for n in range(4):
+            headers = {"x-forwarded-for": f"203.0.113.{n}", "via": f"1.{n} x"}
+            answer = httpx.post(f"{service.tap}/async", data={"QUERY": QUERY}, headers=headers)
+            assert answer.status_code == (303 if n < 3 else 429), "no header frees from the bounds"
 
 
 def test_results_are_resumed_and_verified(tap: Any) -> None:
