@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,6 +22,7 @@ __all__ = ["BinaryRows", "Cells", "cells_from_binary", "itemsize"]
 Mask = npt.NDArray[np.bool_]
 
 _KEPT = 2**20
+_COUNT = struct.Struct(">i")
 _TRUE = np.frombuffer(b"Tt1", np.uint8)
 _FALSE = np.frombuffer(b"Ff0", np.uint8)
 _BLANK = ord(" ")
@@ -181,10 +183,14 @@ class BinaryRows:
         self._places: list[tuple[int, int]] = []  # of each field: its segment, its distance from the segment's start
         self._widths = [self._flag_bytes]  # of the fixed part of each segment; all but the last end in a varying cell
         self._varying: list[Field] = []
+        self._units: list[tuple[int, int]] = []  # of each varying cell: bytes of an element, elements that go together
         for field in fields:
             self._places.append((len(self._widths) - 1, self._widths[-1]))
             if _is_varying(field):
                 self._varying.append(field)
+                datatype = field.column.datatype
+                unit = 0 if datatype is Datatype.BIT else itemsize(datatype)
+                self._units.append((unit, field.slice // datatype.parts))
                 self._widths.append(0)
             else:
                 self._widths[-1] += int(sizes(np.array(_elements_of(field)), field.column.datatype))
@@ -232,7 +238,7 @@ class BinaryRows:
         counts: list[list[int]] = [[] for _ in self._varying]
         position = used = 0
         while len(starts[-1]) < self._at_once:
-            row, number = self._scan_row(position)
+            row, number = self._scan_row(position, self._row + len(starts[-1]))
             if row is None:
                 break
             for index, place in enumerate(row):
@@ -243,31 +249,23 @@ class BinaryRows:
         as_arrays = [[np.array(places, np.int64) for places in group] for group in (starts, counts)]
         return as_arrays[0], as_arrays[1], used
 
-    def _scan_row(self, position: int) -> tuple[list[int] | None, list[int]]:
+    def _scan_row(self, position: int, number: int) -> tuple[list[int] | None, list[int]]:
         """Starts of the segments of one row and the counts of its varying cells; None when it is not all there."""
         starts, counts = [position], list[int]()
-        end = len(self._rest)
-        for field, width in zip(self._varying, self._widths, strict=False):
-            position += width + 4
+        rest = self._rest
+        end = len(rest)
+        for index, (unit, multiple) in enumerate(self._units):
+            position += self._widths[index] + 4
             if position > end:
                 return None, counts
-            count = int.from_bytes(self._rest[position - 4 : position], "big", signed=True)
-            position += self._checked(count, field)
+            (count,) = _COUNT.unpack_from(rest, position - 4)
+            size = count * unit if unit else (count + 7) // 8
+            if count < 0 or count % multiple or size > MAX_CELL_BYTES:
+                raise _wrong(count, self._varying[index], number)
+            position += size
             starts.append(position)
             counts.append(count)
         return (starts if position + self._widths[-1] <= end else None), counts
-
-    def _checked(self, count: int, field: Field) -> int:
-        """Bytes of a varying cell."""
-        where = f"row {self._row}, column {field.column.name[:80]}"
-        if count < 0:
-            raise UsageError(f"{where}: the cell says that it holds {count} elements")
-        if count * field.column.datatype.parts % field.slice:
-            raise UsageError(f"{where}: {count} elements do not fill an array of {field.column.arraysize}")
-        size = (count + 7) // 8 if field.column.datatype is Datatype.BIT else count * itemsize(field.column.datatype)
-        if size > MAX_CELL_BYTES:
-            raise ResourceLimitError(f"{where}: the cell is larger than {MAX_CELL_BYTES:,} bytes")
-        return size
 
     def _columns(self, data: Bytes, starts: Sequence[Offsets], counts: Sequence[Offsets]) -> list[pa.Array]:
         rows = len(starts[0])
@@ -291,6 +289,15 @@ class BinaryRows:
             return None
         packed = data[starts[:, None] + np.arange(self._flag_bytes)]
         return np.unpackbits(packed, axis=1).astype(np.bool_)
+
+
+def _wrong(count: int, field: Field, row: int) -> UsageError | ResourceLimitError:
+    where = f"row {row}, column {field.column.name[:80]}"
+    if count < 0:
+        return UsageError(f"{where}: the cell says that it holds {count} elements")
+    if count * field.column.datatype.parts % field.slice:
+        return UsageError(f"{where}: {count} elements do not fill an array of {field.column.arraysize}")
+    return ResourceLimitError(f"{where}: the cell is larger than {MAX_CELL_BYTES:,} bytes")
 
 
 def _is_varying(field: Field) -> bool:

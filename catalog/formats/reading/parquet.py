@@ -124,6 +124,7 @@ def _converted(array: pa.Array, column: Column) -> pa.Array:
     if pa.types.is_date(array.type) or pa.types.is_timestamp(array.type):
         array = pc.strftime(array.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us")), format=_TIME)
     try:
+        array.validate(full=True)  # text in Parquet need not be UTF-8
         return array.cast(column.arrow_type, safe=not column.datatype.is_float)
     except pa.ArrowException:
         kind = column.datatype.votable
