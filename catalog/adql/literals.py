@@ -1,13 +1,31 @@
-"""Literals that the databases must read alike: times as DALI writes them (DALI 1.1 section 3.3.3)."""
+"""Text that the databases must read alike: numbers, and times as DALI writes them (DALI 1.1 section 3.3.3)."""
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import datetime
 
-__all__ = ["parse_timestamp"]
+__all__ = ["parse_number", "parse_timestamp"]
+
+_NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*", re.ASCII)
 
 _TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?::(\d\d)(?:\.(\d*))?)?Z?)?")
+
+
+def parse_number(text: str) -> float:
+    """A number in decimal digits; NaN, infinity and what else programming languages read are none.
+
+    Raises:
+        ValueError: The text is no number.
+        OverflowError: The number is too large for a double, or too near to zero.
+    """
+    if not _NUMBER.fullmatch(text):
+        raise ValueError("not a number")
+    number = float(text)
+    if not math.isfinite(number) or (number == 0 and re.search("[1-9]", re.split("[eE]", text)[0])):
+        raise OverflowError("not a double")
+    return number
 
 
 def parse_timestamp(text: str) -> str:

@@ -162,7 +162,7 @@ DECLARE
     sine float8;
     weight float8;
 BEGIN
-    IF shape LIKE 'CIRCLE%' AND n[3] IS NULL THEN RETURN NULL; END IF;
+    IF shape LIKE 'CIRCLE%' AND (n[3] IS NULL OR n[3] < 0) THEN RETURN NULL; END IF;
     IF shape NOT LIKE 'POLYGON%' THEN
         total := ARRAY[x(ivoa.adql_centre(n)), y(ivoa.adql_centre(n)), z(ivoa.adql_centre(n))];
         RETURN ivoa.adql_lonlat(total);
@@ -217,11 +217,11 @@ END
 
 _SHAPE = r"""
 DECLARE
-    n float8[] := string_to_array(trim(regexp_replace(written, '\s+', ' ', 'g')), ' ')::float8[];
+    plain text := translate(written, 'binoxBINOX_', '???????????');
+    n float8[] := string_to_array(trim(regexp_replace(plain, '\s+', ' ', 'g')), ' ')::float8[];
     count integer := coalesce(array_length(n, 1), 0);
 BEGIN
-    IF 'NaN' = ANY (n) OR 'Infinity' = ANY (n) OR '-Infinity' = ANY (n)
-        OR count < (CASE kind WHEN 'point' THEN 2 WHEN 'circle' THEN 3 ELSE 6 END)
+    IF count < (CASE kind WHEN 'point' THEN 2 WHEN 'circle' THEN 3 ELSE 6 END)
         OR (kind = 'point' AND count > 2) OR (kind = 'circle' AND (count > 3 OR n[3] < 0 OR n[3] > 180))
         OR (kind = 'polygon' AND (count % 2 = 1 OR ivoa.adql_polygon(written) IS NULL)) THEN
         RAISE invalid_text_representation;
@@ -232,6 +232,7 @@ BEGIN
     RETURN array_to_string(n, ' ');
 END
 """
+"""Spoils the letters of NaN, infinity and other numbers that are none in ADQL."""
 
 POSTGRESQL_GEOMETRY: tuple[InstalledFunction, ...] = (
     InstalledFunction("adql_numbers", "shape text", "float8[]", _NUMBERS),

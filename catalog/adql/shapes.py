@@ -13,6 +13,7 @@ from catalog.adql import nodes
 from catalog.adql.functions import FUNCTIONS
 from catalog.adql.geometry import constant
 from catalog.adql.kinds import Kind, kind_of, literal
+from catalog.adql.literals import parse_number
 from catalog.adql.nodes import Expression, FunctionCall
 from catalog.adql.sphere import box_corners, polygon_problem
 from catalog.errors import QueryError
@@ -63,8 +64,8 @@ def parse_dali_shape(name: str, string: nodes.String, fault: Fault) -> FunctionC
         QueryError: The text is not the numbers of such a shape.
     """
     try:
-        numbers = [float(word) for word in string.value.split()]
-    except ValueError:
+        numbers = [parse_number(word) for word in string.value.split()]
+    except (ValueError, OverflowError):
         numbers = []
     call = FunctionCall(name, _numbers(numbers, string), span=string.span)
     if not FUNCTIONS[name].takes(len(numbers)) or (name == "POLYGON" and len(numbers) % 2):

@@ -12,7 +12,7 @@ import struct
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Context, Decimal
 
 from catalog.adql.installed import SQLiteFunction
-from catalog.adql.literals import parse_timestamp
+from catalog.adql.literals import parse_number, parse_timestamp
 from catalog.adql.sqlite_geometry import SQLITE_GEOMETRY
 from catalog.adql.udf.listing import UDF_SQLITE
 from catalog.db.faults import out_of_range
@@ -24,7 +24,6 @@ __all__ = ["SQLITE_FUNCTIONS", "SQLiteFunction"]
 
 _DECIMAL = Context(prec=400)
 _INTEGER_TEXT = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
-_NUMBER_TEXT = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*", re.ASCII)
 
 
 def _decimal(value: float) -> Decimal:
@@ -85,12 +84,10 @@ def to_double(value: str | float | None) -> float | None:
     """
     if not isinstance(value, str):
         return None if value is None else float(value)
-    if not _NUMBER_TEXT.fullmatch(value):
-        raise ValueError("not a number")
-    number = float(value)
-    if not math.isfinite(number) or (number == 0 and re.search("[1-9]", re.split("[eE]", value)[0])):
-        raise out_of_range()
-    return number
+    try:
+        return parse_number(value)
+    except OverflowError:
+        raise out_of_range() from None
 
 
 def to_real(value: str | float | None) -> float | None:

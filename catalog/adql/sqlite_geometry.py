@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 
 from catalog.adql import sphere
 from catalog.adql.installed import SQLiteFunction
+from catalog.adql.literals import parse_number
+from catalog.db.faults import out_of_range
 
 __all__ = ["SQLITE_GEOMETRY"]
 
@@ -74,12 +75,16 @@ def shape(text: str | None, kind: str) -> str | None:
 
     Raises:
         ValueError: The text is no shape of this kind.
+        QueryError: A number is beyond a double.
     """
     if text is None:
         return None
-    numbers = [float(word) for word in text.split()]
+    try:
+        numbers = [parse_number(word) for word in text.split()]
+    except OverflowError:
+        raise out_of_range() from None
     low, high = _COUNTS[kind]
-    if not low <= len(numbers) <= high or not all(map(math.isfinite, numbers)):
+    if not low <= len(numbers) <= high:
         raise ValueError(f"not a {kind}")
     latitudes = numbers[1:2] if kind == "circle" else numbers[1::2]
     if any(abs(latitude) > 90 for latitude in latitudes) or (kind == "circle" and not 0 <= numbers[2] <= 180):

@@ -176,6 +176,8 @@ class _QueryTranslator:
                 value = self._united(self._values.value(item.expression), own, united[index] if united else own)
             else:
                 value = self._values.value(item.expression)
+            if index == 0 and select.having is not None and self._needs_aggregate(select):
+                value = sa.case((sa.func.count(sa.text("*")) >= verbatim("0", sa.BigInteger), value))
             columns.append(value.label(labels[index]))
         result = sa.select(*columns).select_from(tables)
         if select.where is not None:
@@ -187,6 +189,10 @@ class _QueryTranslator:
         if select.distinct:
             result = result.distinct()
         return result.correlate(*around) if around else result
+
+    def _needs_aggregate(self, select: nodes.Select) -> bool:
+        """SQLite takes HAVING without GROUP BY only where an aggregate is selected."""
+        return not (self._statement.is_postgresql or select.group_by or any(map(_aggregates, select.items)))
 
     def _given(self, expression: nodes.Expression) -> Sql | None:
         """The value as it was uploaded, where a column alone is selected and the engine computes with another."""
@@ -253,6 +259,14 @@ class _QueryTranslator:
             return table
         assert isinstance(table, sa.GenerativeSelect)  # noqa: S101  (a selection, or a compound of selections)
         return table.offset(verbatim("0"))
+
+
+def _aggregates(item: nodes.Expression | SelectItem | nodes.Star) -> bool:
+    """Whether an aggregate stands in what is selected."""
+    if isinstance(item, nodes.Star):
+        return False
+    value = item.expression if isinstance(item, SelectItem) else item
+    return isinstance(value, nodes.Aggregate) or any(map(_aggregates, nodes.children(value)))
 
 
 def _joins_fully(item: nodes.FromItem) -> bool:

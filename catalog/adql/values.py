@@ -8,6 +8,7 @@ number is an error of the query.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -41,6 +42,9 @@ _HOLDS: dict[str, Callable[[float, float], bool]] = {
     "<=": lambda a, b: a <= b,
     ">=": lambda a, b: a >= b,
 }
+_OTHER_NUMBERS = ("'binoxBINOX_'", "'???????????'")
+"""What PostgreSQL reads as numbers and ADQL does not (NaN, infinity, 0x1F, 1_000), spoilt letter by letter."""
+
 _DALI_FORMAT = "'YYYY-MM-DD\"T\"HH24:MI:SS.MS'"
 
 
@@ -240,6 +244,8 @@ class ValueTranslator:
         meta = expression.type
         target = self._statement.type_of(meta)
         if self._statement.is_postgresql:
+            if kind is Kind.TEXT and kind_of(meta).is_number:
+                value = sa.func.translate(value, *map(verbatim, _OTHER_NUMBERS))
             return sa.cast(sa.func.trunc(value) if kind is Kind.FLOAT else value, target)
         if kind_of(meta) is Kind.TIMESTAMP:
             constant = isinstance(expression.operand, nodes.String)
@@ -403,8 +409,15 @@ def _columns(expression: Expression) -> Iterator[nodes.ColumnRef]:
         yield from _columns(part)
 
 
+class _Parentheses(sa.sql.elements.Grouping[Any]):
+    """Parentheses that stay: SQLAlchemy takes those round an AND inside another AND away."""
+
+    inherit_cache = True
+    operator = None
+
+
 def _grouped(condition: Sql) -> Sql:
-    return sa.sql.elements.Grouping(condition)
+    return _Parentheses(condition)
 
 
 def _balanced(join: Callable[..., Sql], terms: Sequence[Sql]) -> Sql:

@@ -271,10 +271,10 @@ def test_what_is_no_shape_yields_null(catalog: Catalog) -> None:
     crossed = "POLYGON(0 * s_ra, 0, 10, 10, 10, 0, 0, 10)"
     query = (
         f"SELECT DISTINCT AREA({crossed}) AS a, CENTROID({crossed}) AS c, CONTAINS(POINT(1, 1), {crossed}) AS i, "
-        f"CONTAINS(s_region, {crossed}) AS r, AREA(CIRCLE(s_ra, 1, 0 * s_ra - 1)) AS n, BOX(s_ra, 1, 200, 1) AS b "
-        "FROM ivoa.obscore WHERE s_ra IS NOT NULL"
+        f"CONTAINS(s_region, {crossed}) AS r, AREA(CIRCLE(s_ra, 1, 0 * s_ra - 1)) AS n, BOX(s_ra, 1, 200, 1) AS b, "
+        "CENTROID(CIRCLE(s_ra, 1, 0 * s_ra - 1)) AS m FROM ivoa.obscore WHERE s_ra IS NOT NULL"
     )
-    assert rows(catalog, query) == [(None,) * 6]
+    assert rows(catalog, query) == [(None,) * 7]
 
 
 def test_null_and_text_that_is_no_region_have_no_answer(catalog: Catalog) -> None:

@@ -135,6 +135,13 @@ def test_what_nests_too_deeply_for_the_translation_is_refused_or_taken(text: str
         assert "nests too deeply" in fault.message  # noqa: PT017  (either is right)
 
 
+@pytest.mark.parametrize("word", [" AND ", " OR "])
+def test_a_chain_of_2000_conditions_is_answered(word: str, answers: Any) -> None:
+    """More than SQLite nests: translated as they stand, they would be 2000 levels deep."""
+    chain = word.join(f"id <> {n}" if word == " AND " else f"id = {n}" for n in range(5, 2_005))
+    assert answers(f"SELECT COUNT(*) FROM lab.numbers WHERE {chain}") == [[(4 if word == " AND " else 12,)]] * 2
+
+
 def test_a_list_of_20_000_values_finds_what_it_names(answers: Any) -> None:
     numbers = ", ".join(str(number) for number in range(-9_999, 10_000))
     for found in answers(f"SELECT id FROM lab.numbers WHERE i IN ({numbers})"):
