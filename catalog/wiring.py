@@ -174,6 +174,7 @@ class Catalog:
             multiple=MULTIPLE,
             list_anonymous=jobs.list_anonymous,
         )
+        self._runners: list[Runner] = []
         self._holdings: tuple[float, PublishedHoldings] | None = None
         self._counting = Lock()
         self._examples_document: tuple[str, bytes] | None = None
@@ -336,6 +337,8 @@ class Catalog:
     def runner(self, workers: int | None = None) -> Runner:
         """Threads that do asynchronous jobs of this catalog: start them after the last fork, and stop them.
 
+        `close` stops them, too.
+
         Args:
             workers: Jobs at once; as many as the settings say when None.
         """
@@ -346,13 +349,15 @@ class Catalog:
             attempts=jobs.attempts,
             running_per_caller=jobs.running_per_caller,
         )
-        return Runner(
+        runner = Runner(
             leases,
             self._job_files,
             self.jobs,
             work=self._tap_work,
             workers=jobs.workers if workers is None else workers,
         )
+        self._runners.append(runner)
+        return runner
 
     def holdings(self) -> PublishedHoldings:
         """Counts for people, at most a few seconds old."""
@@ -423,7 +428,9 @@ class Catalog:
         return self._examples_document[1]
 
     def close(self) -> None:
-        """Close every connection; queries that still run are cancelled. Safe to repeat."""
+        """Hand jobs back, cancel queries that still run, and close every connection. Safe to repeat."""
+        for runner in self._runners:
+            runner.stop()
         self.database.close()
         self._job_store.close()
 

@@ -215,9 +215,10 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 def serving(folder: Path) -> Iterator[str]:
     """The address of a service on the catalog of a folder."""
     base_url, log = f"http://127.0.0.1:{free_port()}", folder / "service.log"
+    environ = {**environment(), "CATALOG_SERVICE_BASE_URL": base_url}  # jobs are looked for where they say they are
     with log.open("w") as sink:
         process = subprocess.Popen(
-            [CATALOG, "serve", "--port", base_url.rpartition(":")[2]], cwd=folder, env=environment(), stderr=sink
+            [CATALOG, "serve", "--port", base_url.rpartition(":")[2]], cwd=folder, env=environ, stderr=sink
         )
     try:
         wait_for(base_url, process, log)
