@@ -323,6 +323,15 @@ def test_stopping_cancels_the_query_and_a_later_process_answers_it(open_again: C
     runner.stop()
 
 
+def test_closing_the_catalog_hands_jobs_back(open_again: Callable[..., Catalog]) -> None:
+    first = open_again()
+    first.runner(1).start()
+    job_id = ask(first, LONG)
+    wait(first, job_id, Phase.EXECUTING)
+    first.close()
+    assert open_again().jobs.get(job_id, client=ALICE).phase is Phase.QUEUED
+
+
 def test_results_outlive_the_process(open_again: Callable[..., Catalog]) -> None:
     first = open_again()
     runner = first.runner(1)
