@@ -18,6 +18,7 @@ __all__ = [
     "parse_parameters",
     "parse_uploads",
     "single_values",
+    "with_one_format",
 ]
 
 _RUNID_LENGTH = 64  # TAP 1.1 section 2.7.6
@@ -91,6 +92,22 @@ def single_values(pairs: Iterable[tuple[str, str]], known: Iterable[str]) -> Map
     return values
 
 
+def with_one_format(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The same parameters, without a FORMAT that says again what another has said.
+
+    TAP 1.0 named RESPONSEFORMAT so. astroquery, which still does, sends it twice when it uploads a table.
+    """
+    kept: list[tuple[str, str]] = []
+    said: set[str] = set()
+    for name, value in pairs:
+        is_format = name.upper() == "FORMAT"
+        if not (is_format and value in said):
+            kept.append((name, value))
+        if is_format:
+            said.add(value)
+    return kept
+
+
 def parse_maxrec(text: str | None) -> int | None:
     """MAXREC as a whole number, zero or more; None when it was not given (DALI 1.1 section 3.4.4).
 
@@ -149,8 +166,8 @@ def parse_uploads(values: Iterable[str]) -> tuple[UploadedTable, ...]:
 def parse_parameters(pairs: Iterable[tuple[str, str]]) -> TapParameters:
     """Read the parameters of a TAP query (TAP 1.1 section 2.7).
 
-    RESPONSEFORMAT goes before its older synonym FORMAT. REQUEST=doQuery and VERSION, which TAP 1.0 clients send, are
-    accepted and have no effect.
+    RESPONSEFORMAT goes before its older synonym FORMAT, which may come again with the same value. REQUEST=doQuery and
+    VERSION, which TAP 1.0 clients send, are accepted and have no effect.
 
     Args:
         pairs: Names and values from the URL and the body.
@@ -158,7 +175,7 @@ def parse_parameters(pairs: Iterable[tuple[str, str]]) -> TapParameters:
     Raises:
         ParameterError: A parameter is missing, repeated or out of range; the message names it.
     """
-    pairs = list(pairs)
+    pairs = with_one_format(pairs)
     values = single_values(pairs, ("LANG", "QUERY", "MAXREC", "RESPONSEFORMAT", "FORMAT", "RUNID", "REQUEST"))
     request = values.get("REQUEST", "doQuery")
     if request.lower() != "doquery":

@@ -40,6 +40,7 @@ _SYSTEMS = {
 """The systems that `Column.ref` may name; each is declared when a column refers to it."""
 
 _ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0 section 2.2
+_XML_NAME = re.compile("[A-Za-z_][A-Za-z0-9_.-]*")
 _TEXT = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;", ord("\r"): "&#13;"}
 _ATTRIBUTE = _TEXT | {ord('"'): "&quot;", ord("\t"): "&#9;", ord("\n"): "&#10;"}
 
@@ -149,8 +150,9 @@ def _service_descriptor(service: Service) -> Iterator[str]:
 
 
 def _field_id(service: Service) -> str:
-    """XML ID of the column that a service takes its values from."""
-    return f"{service.name}_input"
+    """XML ID of the column that a service takes its values from: its name, which astropy reads from the ID."""
+    is_free = _XML_NAME.fullmatch(service.column) and service.column not in _SYSTEMS
+    return service.column if is_free else f"{service.name}_input"
 
 
 def _table_opening(table: Table, nulls: Sequence[int | None] = ()) -> Iterator[str]:

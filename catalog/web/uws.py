@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from catalog.dali import single_values
+from catalog.dali import single_values, with_one_format
 from catalog.errors import CatalogError, NotFoundError, ParameterError
 from catalog.formats.media import parse_format
 from catalog.uws.documents import render_job, render_jobs, render_parameters, render_results, render_time
@@ -98,7 +98,7 @@ async def create(request: Request) -> Response:
     form = await read_form(request, upload_limit_bytes=catalog.settings.tap.upload_limit_bytes)
     try:
         made = await run_in_threadpool(
-            partial(_jobs(request).create, form.pairs, client=client_of(request), files=form.files)
+            partial(_jobs(request).create, with_one_format(form.pairs), client=client_of(request), files=form.files)
         )
     finally:
         form.close()
@@ -249,6 +249,10 @@ async def result(request: Request) -> Response:
     for each in found.results:
         if each.id == request.path_params["name"]:
             return _stored(request, found, each.file, f"{found.id}{_ending(each.file.content_type)}")
+    if found.error is not None:
+        raise NotFoundError(
+            f"the job has no result: {found.error.message}", hint=f"{_job_url(request)}/error says more."
+        )
     raise NotFoundError(f"the job is {found.phase}; it has no result of this name")
 
 

@@ -11,7 +11,7 @@ from lxml import etree
 from catalog.formats.encoder import encode
 from catalog.formats.media import parse_format
 from catalog.formats.votable import NAMESPACE, VERSION, error_document, metadata_document
-from catalog.vo.table import Column, Info, Table, TableStream
+from catalog.vo.table import Column, Info, Service, Table, TableStream
 from catalog.vo.types import Datatype
 
 V = {"v": NAMESPACE}
@@ -217,3 +217,18 @@ def test_astropy_finds_the_metadata(every_kind: tuple[Table, list[dict[str, obje
         "obscore:Char.TimeAxis.Coverage.Bounds.Limits.StartTime",
         "utc_mjd",
     )
+
+
+@pytest.mark.conformance
+@pytest.mark.parametrize("name", ["obs_publisher_did", "icrs", "with blank", "Ω", "1"])
+def test_the_column_of_a_service_keeps_its_name_where_ids_are_read(name: str) -> None:
+    """A reader may take IDs for names, as astropy does; the ID has to be an XML name of its own."""
+    service = Service("links", "Links", "ivo://x", "https://example.org/links", "text/xml", "ID", name)
+    columns = (Column(name, Datatype.CHAR), Column("s_ra", Datatype.DOUBLE, ref="icrs"))
+    document = written(Table("result", columns, services=(service,)), [{name: "a", "s_ra": 1.0}])
+    found = votable.parse(io.BytesIO(document), verify="exception")
+    [field] = [field for field in found.get_first_table().fields if field.name == name]
+    [param] = [param for param in found.resources[1].groups[0].entries if param.name == "ID"]
+    assert param.ref == field.ID
+    expected = name if name == "obs_publisher_did" else "links_input"
+    assert found.get_first_table().to_table().colnames == [expected, "s_ra"]

@@ -76,11 +76,18 @@ def test_names_of_parameters_are_case_blind(service: Any) -> None:
     assert answer.text.count("\n") == 4
 
 
-@pytest.mark.parametrize("name", ["QUERY", "LANG", "MAXREC", "RESPONSEFORMAT", "FORMAT", "RUNID"])
+@pytest.mark.parametrize("name", ["QUERY", "LANG", "MAXREC", "RESPONSEFORMAT", "RUNID"])
 def test_a_single_valued_parameter_that_comes_twice_is_refused(service: Any, name: str) -> None:
     values = {"QUERY": ROWS, "LANG": "ADQL", "MAXREC": "1", "RESPONSEFORMAT": "csv", "FORMAT": "csv", "RUNID": "a"}
     pairs = [*values.items(), (name.lower(), values[name])]
     assert f"{name} was given more than once" in fault_of(httpx.get(f"{service.tap}/sync", params=pairs), 400)
+
+
+def test_the_format_of_old_clients_may_be_said_again_but_not_differently(service: Any) -> None:
+    pairs = [("QUERY", ROWS), ("FORMAT", "csv"), ("format", "csv")]
+    assert httpx.get(f"{service.tap}/sync", params=pairs).headers["content-type"].startswith("text/csv")
+    other = httpx.get(f"{service.tap}/sync", params=[*pairs, ("format", "votable")])
+    assert "FORMAT was given more than once" in fault_of(other, 400)
 
 
 def test_a_parameter_in_the_url_and_in_the_body_is_there_twice(service: Any) -> None:
