@@ -7,17 +7,14 @@ both engines leave conditions outside of. Over a table itself the expression is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 
 from catalog.adql import nodes
 from catalog.adql.functions import FUNCTIONS
 from catalog.adql.ranges import can_overflow
-from catalog.vo.table import Column, Table
+from catalog.adql.walk import parts
 
 __all__ = ["Fences", "find_fences"]
-
-_LEAVES = (nodes.Number, nodes.String, nodes.Null, nodes.Name, nodes.Span, Column, Table)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +32,11 @@ def find_fences(query: nodes.Query) -> Fences:
     """Look through a resolved query."""
     sources: set[int] = set()
     references: list[nodes.TableRef] = []
-    for node in _parts(query):
+    for node in parts(query):
         if isinstance(node, nodes.TableRef):
             references.append(node)
         elif _can_raise(node):
-            sources |= {part.source for part in _parts(node) if isinstance(part, nodes.ColumnRef) and part.source}
+            sources |= {part.source for part in parts(node) if isinstance(part, nodes.ColumnRef) and part.source}
     ctes = {item.cte for item in references if item.cte is not None and item.source in sources}
     return Fences(frozenset(sources), frozenset(ctes))
 
@@ -50,15 +47,3 @@ def _can_raise(node: object) -> bool:
     if isinstance(node, nodes.Arithmetic | nodes.Signed):
         return can_overflow(node)
     return isinstance(node, nodes.FunctionCall) and FUNCTIONS[node.name].raises
-
-
-def _parts(node: object) -> Iterator[object]:
-    """A node and all that it is made of."""
-    waiting = [node]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, tuple):
-            waiting.extend(item for item in part if not isinstance(item, _LEAVES))
-        elif is_dataclass(part) and not isinstance(part, _LEAVES):
-            yield part
-            waiting.extend(getattr(part, field.name) for field in fields(part))

@@ -13,6 +13,7 @@ from itertools import count
 from catalog.adql import nodes
 from catalog.adql.diagnostics import fault_at, too_nested
 from catalog.adql.expressions import ExpressionResolver
+from catalog.adql.growth import limit_growth
 from catalog.adql.kinds import common, kind_of, settle
 from catalog.adql.nodes import Expression, Name, QueryBody, SelectItem
 from catalog.adql.parser import parse
@@ -106,7 +107,9 @@ class _QueryResolver:
             ctes.append(resolved)
         body = self._query(query.body, None)
         result = Table("result", tuple(map(settle, body.columns)))
-        return ResolvedQuery(replace(query, body=body, ctes=tuple(ctes)), result, tuple(self._published.read))
+        resolved_query = replace(query, body=body, ctes=tuple(ctes))
+        limit_growth(resolved_query)
+        return ResolvedQuery(resolved_query, result, tuple(self._published.read))
 
     # --- bodies ---
 

@@ -33,6 +33,13 @@ def nested(core: str, opening: str, closing: str, times: int) -> str:
     return opening * times + core + closing * times
 
 
+def grown(levels: int, times: int) -> str:
+    text = "SELECT obs_id AS t FROM ivoa.obscore"
+    for _ in range(levels):
+        text = f"SELECT {' || '.join(['t'] * times)} AS t FROM ({text}) AS q"
+    return text
+
+
 def chain(count: int) -> str:
     steps = [f"c{number} AS (SELECT s_ra FROM c{number - 1})" for number in range(1, count)]
     return f"WITH {', '.join([f'c0 AS ({SELECT})', *steps])} SELECT * FROM c{count - 1}"
@@ -63,6 +70,7 @@ TAKEN = {
     "200 texts": f"SELECT {' || '.join(['obs_id'] * 200)} FROM ivoa.obscore",
     "sums in sums": f"SELECT {nested('s_ra', '(', ' + s_dec' * 100 + ')', 8)} FROM ivoa.obscore",
     "texts in texts": f"SELECT {nested('obs_id', '(', ' || obs_id' * 100 + ')', 8)} FROM ivoa.obscore",
+    "texts through subqueries": grown(4, 5),
     "1000 columns": f"SELECT {', '.join(['s_ra'] * 1_000)} FROM ivoa.obscore",
     "50 tables": f"SELECT 1 FROM {', '.join(f'ivoa.obscore AS a{n}' for n in range(50))}",
     "30 natural joins": "SELECT 1 FROM ivoa.obscore AS a" + "".join(f" NATURAL JOIN ivoa.obscore AS a{n}" for n in range(30)),
@@ -97,6 +105,12 @@ REFUSED = {
     "functions that grow": (f"SELECT {nested('s_ra', 'POWER(', ', 2)', 20)} FROM ivoa.obscore", "too-complex"),
     "many functions that grow": (WHERE + " OR ".join(["POWER(POWER(POWER(s_ra, 2), 2), 2) > 1"] * 700), "too-complex"),
     "thousands of circles": (WHERE + " OR ".join(["1 = CONTAINS(POINT(s_ra, s_dec), CIRCLE(1, 2, 3))"] * 800), "too-complex"),
+    "texts that grow through subqueries": (grown(3, 100), "too-complex"),
+    "texts that grow through named queries": (
+        "WITH a AS (SELECT " + " || ".join(["obs_id"] * 100) + " AS t FROM ivoa.obscore), b AS (SELECT "
+        + " || ".join(["t"] * 100) + " AS t FROM a UNION SELECT t FROM a ORDER BY t) SELECT t || t FROM b", "too-complex"),
+    "long texts in many columns": (
+        f"SELECT {', '.join(['x.t'] * 100)} FROM ({grown(2, 35)}) AS x", "too-complex"),
     "a number of 700,000 digits": (f"SELECT {'9' * 700_000} FROM ivoa.obscore", "value"),
     "TOP of 700,000 digits": (f"SELECT TOP {'9' * 700_000} s_ra FROM ivoa.obscore", "syntax"),
     "text of a billion blanks": ("SELECT CAST(obs_id AS CHAR(999999999)) FROM ivoa.obscore", "syntax"),
