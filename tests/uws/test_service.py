@@ -24,6 +24,7 @@ from catalog.errors import (
 from catalog.uws.job import Client, Job
 from catalog.uws.phase import Phase
 from catalog.uws.results import ResultStore
+from catalog.uws.store import JobStore
 from catalog.uws.tables import job as job_table
 from catalog.uws.tables import job_layout
 
@@ -333,6 +334,16 @@ def test_a_store_of_another_layout_is_refused(open_house: Callable[..., Any]) ->
     with pytest.raises(SettingsError, match="layout 99") as refusal:
         open_house().jobs.create([], client=ALICE)
     assert "jobs.url" in str(refusal.value.hint)
+
+
+def test_a_login_without_rights_is_told_which_it_needs(postgres_server: Any) -> None:
+    url = postgres_server.create_database()
+    store = JobStore(postgres_server.reader_url(url))
+    with pytest.raises(SettingsError, match="may not make the tables") as refusal:
+        store.read("x")
+    assert "GRANT CREATE ON DATABASE" in str(refusal.value.hint)
+    store.close()
+    postgres_server.drop_database(url)
 
 
 def test_results_in_a_store_of_unknown_kind_are_refused(house: Any) -> None:
