@@ -43,9 +43,7 @@ PLAN_REVISION = "1"
 _POSITIONS, _REGIONS = "obsplan_position", "obsplan_region"
 _LAYOUT_KEY = "obsplan_layout"
 _INDEXES = spatial_indexes("obsplan", positions=_POSITIONS, regions=_REGIONS)
-_NEVER_NULL = frozenset(
-    {"t_planning", "obs_id", "facility_name", "category", "priority", "execution_status", "tracking_type"}
-)
+_NEVER_NULL = frozenset({"obs_id", "facility_name", "category", "priority", "execution_status", "tracking_type"})
 _NAMING = {"ix": "ix_%(table_name)s_%(column_0_N_name)s"}
 
 

@@ -234,7 +234,7 @@ def _row(plan: _Part, parts: Sequence[_Part], only_telescope: str | None) -> Row
         "obs_unit_id": plan["obs_unit_id"],
         "observing_program_id": plan["observing_program_id"],
         "obs_id": plan["obs_id"],
-        "t_planning": _mjd(plan["planned_at"]),
+        "t_planning": _first(_mjd(plan["planned_at"]), _mjd(plan["start"])),
         "t_plan_exptime": plan["planned_exptime_s"],
         "s_resolution": _least(parts, "s_resolution"),
         "em_min": _least(parts, "em_min"),

@@ -63,6 +63,9 @@ class Route:
     without: frozenset[str] = frozenset()
     """Columns that no published row depends on."""
 
+    plan_only: bool = False
+    """Whether what is planned hangs from the row, and no package."""
+
 
 _SOURCE = Route("id", _OF_UNIT, _UNIT.c.source_id)
 _CONFIGURATION = Route("id", _OF_UNIT, _UNIT.c.observation_configuration_id)
@@ -73,7 +76,7 @@ ROUTES: dict[str, Route] = {
     "raw_data_file": Route("raw_data_package_id"),
     "executed_obs_unit": Route("id", _PACKAGE, _PACKAGE.c.executed_obs_unit_id),
     "obs_unit": Route("id", _OF_EXECUTION, _EXECUTED.c.obs_unit_id),
-    "obs_unit_slot": Route("obs_unit_id", _OF_EXECUTION, _EXECUTED.c.obs_unit_id),
+    "obs_unit_slot": Route("obs_unit_id", _OF_EXECUTION, _EXECUTED.c.obs_unit_id, plan_only=True),
     "source": _SOURCE,
     "fixed_source": _SOURCE,
     "solar_system_object": _SOURCE,
@@ -107,6 +110,8 @@ def follow_causes(connection: sa.Connection, which: Sequence[int]) -> None:
         for entity, key in connection.execute(sa.select(ResolveCause.entity, ResolveCause.entity_key).where(listed)):
             keys[entity].add(key)
         for entity in sorted(keys):
+            if entity in ROUTES and ROUTES[entity].plan_only:
+                continue
             found = _packages(entity, keys[entity])
             connection.execute(sa.insert(ResolveQueue).from_select(["raw_data_package_id"], found))
         connection.execute(sa.delete(ResolveCause).where(listed))

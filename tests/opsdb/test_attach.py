@@ -242,8 +242,12 @@ def test_a_catalog_around_it_is_asked_like_any_other(theirs: str) -> None:
             catalog.init()
             catalog.check_ready()
             named = catalog.query(query).read_all()["table_name"].to_pylist()
-            assert named[:2] == ["ivoa.obscore", "ivoa.obscore_radio"]
-            assert len(named) == 7
+            assert named[:3] == ["ivoa.obscore", "ivoa.obscore_radio", "ivoa.obsplan"]
+            assert len(named) == 8
+            planned = catalog.query("SELECT DISTINCT obs_id FROM ivoa.obsplan").read_all()["obs_id"].to_pylist()
+            observed = catalog.query("SELECT DISTINCT obs_id FROM ivoa.obscore").read_all()["obs_id"].to_pylist()
+            assert observed
+            assert set(observed) <= set(planned)
             assert catalog.query("SELECT obs_id FROM ivoa.obscore").read_all().num_rows == 1
 
 

@@ -48,6 +48,11 @@ def run(database: Database, statement: str) -> None:
         ("DELETE FROM ops.raw_data_package_metadata", {PACKAGE}),
         ("UPDATE ops.executed_obs_unit SET end_time = NULL", BOTH),
         ("UPDATE ops.obs_unit SET source_id = NULL", BOTH),
+        (
+            "INSERT INTO ops.obs_unit_slot (obs_unit_id, start_time, end_time) "  # noqa: ISC004
+            "SELECT id, created_at, '2100-01-01T00:00:00.000000' FROM ops.obs_unit",
+            set(),
+        ),
         ("UPDATE ops.source SET name = 'Orion IRc2' WHERE name = 'Orion-KL'", BOTH),
         ("UPDATE ops.source SET name = 'Io' WHERE name = 'Jupiter'", set()),
         ("UPDATE ops.fixed_source SET ra_deg = 84", BOTH),
