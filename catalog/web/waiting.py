@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterable, Mapping
 import anyio
 from starlette.concurrency import run_in_threadpool
 
-from catalog.errors import CatalogError
 from catalog.uws.phase import Phase
+from catalog.web.responses import as_fault
 
 __all__ = ["PhaseWatch"]
 
 _LOG = logging.getLogger(__name__)
 _POLL_SECONDS = 0.5
+_MOST = 250  # who wait at once; each keeps a connection
 
 
 class PhaseWatch:
@@ -28,20 +29,28 @@ class PhaseWatch:
     def __init__(self, phases: Callable[[Iterable[str]], Mapping[str, Phase]]) -> None:
         self._phases = phases
         self._waiting: dict[str, dict[anyio.Event, Phase]] = {}
+        self._count = 0
         self._somebody = anyio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
     async def wait(self, job_id: str, phase: Phase, *, seconds: float) -> None:
-        """Return when the job is in another phase than this or is gone, when the time is over, or at `close`."""
+        """Return when the job is in another phase than this or is gone, when the time is over, or at `close`.
+
+        When very many wait already, it returns at once.
+        """
+        if self._closed or self._count >= _MOST:
+            return
+        self._count += 1
         changed = anyio.Event()
         waiting = self._waiting.setdefault(job_id, {})
         waiting[changed] = phase
         self._somebody.set()
         try:
-            with anyio.move_on_after(0 if self._closed else seconds):
+            with anyio.move_on_after(seconds):
                 await changed.wait()
         finally:
+            self._count -= 1
             del waiting[changed]
             if not waiting and self._waiting.get(job_id) is waiting:
                 del self._waiting[job_id]
@@ -49,14 +58,19 @@ class PhaseWatch:
     async def watch(self) -> None:
         """Ask for the phases of all jobs that somebody waits for, again and again; ends when cancelled."""
         self._loop = asyncio.get_running_loop()
+        failing = False
         while True:
             await self._somebody.wait()
+            asked = list(self._waiting)
             try:
-                phases = await run_in_threadpool(self._phases, list(self._waiting))
-            except CatalogError as fault:
-                _LOG.debug("phases of jobs are not known for now: %s", fault.message)
+                phases = await run_in_threadpool(self._phases, asked)
+            except Exception as error:
+                if not failing:
+                    _LOG.warning("those who wait for jobs are not told of changes for now: %s", as_fault(error).message)
+                failing = True
             else:
-                for job_id in list(self._waiting):
+                failing = False
+                for job_id in asked:
                     self._wake(job_id, phases.get(job_id))
             if not self._waiting:
                 self._somebody = anyio.Event()
