@@ -6,6 +6,7 @@ import gzip
 import io
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -15,6 +16,9 @@ from catalog.dali import UploadedFile, UploadedTable
 from catalog.errors import ParameterError, QueryError, ResourceLimitError
 from catalog.formats.encoder import encode
 from catalog.formats.media import parse_format
+from catalog.formats.reading.fields import MAX_CELL_BYTES
+from catalog.formats.reading.table import READABLE_TYPES
+from catalog.settings import TapSettings
 from catalog.tap.fetch import Fetcher
 from catalog.tap.upload import UploadLimits, Uploads, UploadService
 from catalog.vo.table import Column, Table, TableStream
@@ -416,3 +420,15 @@ def test_an_upload_is_matched_through_the_spatial_index(catalog: Catalog, near: 
     assert any("position" in name or "spoint" in name or "rtree" in name for name in explanation.indexes), (
         explanation.plan
     )
+
+
+def test_the_page_on_uploads_has_the_limits_and_types_of_the_code() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "uploads.md").read_text(encoding="utf-8")
+    tap = TapSettings()
+    for name in ("upload_limit_bytes", "upload_limit_rows", "upload_limit_tables"):
+        assert f"| `tap.{name}`, {getattr(tap, name):,} |" in page
+    assert f"| `tap.upload_fetch_s`, {tap.upload_fetch_s:g} |" in page
+    assert f"| columns of a table | {UploadLimits(1, 1, 1).columns} |" in page
+    assert f"| bytes of a cell | {MAX_CELL_BYTES:,} |" in page
+    for media_type in READABLE_TYPES:
+        assert f"`{media_type}`" in page or media_type in ("text/x-votable+xml", "application/x-fits")
