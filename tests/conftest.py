@@ -67,6 +67,26 @@ def stilts(find_program: Callable[[str], str]) -> str:
     return find_program("stilts")
 
 
+@pytest.fixture(scope="session")
+def schemata(request: pytest.FixtureRequest) -> Path:
+    """Folder of the XML schemas of the standards: they come with Debian's python3-gavo, which need not be installed."""
+    inside = Path("usr/lib/python3/dist-packages/gavo/resources/schemata")
+    kept = Path(request.config.cache.mkdir("python3-gavo"))  # type: ignore[union-attr]
+    for root in (Path("/"), kept):
+        if (root / inside / "OAI-PMH.xsd").is_file():
+            return root / inside
+    with tempfile.TemporaryDirectory(prefix="catalog-apt-") as folder:
+        download = ["apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root", "python3-gavo"]
+        for command in (download, ["apt-get", "update", "-qq"], download):
+            if shutil.which("apt-get") and not list(Path(folder).glob("*.deb")):
+                subprocess.run(command, cwd=folder, capture_output=True, timeout=300, check=False)
+        packages = list(Path(folder).glob("*.deb"))
+        if not packages:
+            unavailable("the XML schemas of the standards (package python3-gavo, which is only unpacked)")
+        subprocess.run(["dpkg-deb", "-x", packages[0], kept], check=True)
+    return kept / inside
+
+
 @dataclass(frozen=True, slots=True)
 class PostgresServer:
     """A PostgreSQL server of this test run."""
