@@ -42,6 +42,8 @@ from catalog.opsdb.grants import ReaderGrants
 from catalog.opsdb.publication import read_withdrawals, restore, set_base_url, set_publication, withdraw
 from catalog.opsdb.queries import Holdings, read_holdings
 from catalog.opsdb.schema import DerivedObjects, current_revision, head_revision, upgrade
+from catalog.registry.resources import TapService
+from catalog.registry.service import RegistryService
 from catalog.settings import Settings, load_settings
 from catalog.tap.examples import Example, load_examples, render_examples
 from catalog.tap.fetch import Fetcher
@@ -175,6 +177,15 @@ class Catalog:
             list_anonymous=jobs.list_anonymous,
         )
         self._runners: list[Runner] = []
+        self.registry = RegistryService(
+            self.database,
+            package_obscore(),
+            self.tableset,
+            tap=lambda: TapService(self.public_url("/tap"), self.public_url(LINKS_PATH), self.tap_capability),
+            pages_url=self.public_url(),
+            publication=settings.publication,
+            settings=settings.registry,
+        )
         self._holdings: tuple[float, PublishedHoldings] | None = None
         self._counting = Lock()
         self._examples_document: tuple[str, bytes] | None = None
