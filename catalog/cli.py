@@ -318,6 +318,7 @@ def serve(
         settings = settings.with_service(port=listener.getsockname()[1])
         with Catalog(settings) as catalog:
             catalog.check_ready()
+            catalog.check_jobs()
             catalog.announce()
             say(f"serving {settings.service.url}/ (TAP at {settings.service.url}/tap); Ctrl-C stops it")
             for caution in settings.cautions:

@@ -221,6 +221,18 @@ class Catalog:
             if not self._tap_schema.is_current(connection):
                 raise SettingsError("the database publishes the tables of another version", hint=_UPGRADE)
 
+    def check_jobs(self) -> None:
+        """See that asynchronous jobs can be kept where the settings say.
+
+        Raises:
+            SettingsError: They cannot.
+            UnavailableError: Their database does not answer.
+        """
+        try:
+            _ = self._job_store.name
+        except OSError as error:
+            raise SettingsError(f"the folder of the file in jobs.url cannot be made: {error.strerror}") from None
+
     def announce(self) -> None:
         """Write the service's base URL down, so that every access_url leads to it."""
         with self.database.begin() as connection:

@@ -690,11 +690,12 @@ def test_ctrl_c_while_filling_leaves_what_the_next_run_completes(tmp_path: Path)
 # --- serve ---------------------------------------------------------------------------------------------------
 
 
-def test_serve_says_where_and_ends_well(filled: str) -> None:
+def test_serve_says_where_and_ends_well(filled: str, tmp_path: Path) -> None:
     with subprocess.Popen(
         [PROGRAM, "serve", "--port", "0", "--db", filled],
         stderr=subprocess.PIPE,
         text=True,
+        cwd=tmp_path,
         env=environment(),
         preexec_fn=hear_ctrl_c,
     ) as process:
@@ -726,3 +727,23 @@ def test_serve_says_when_the_port_is_taken_and_changes_nothing(run: Run, own: st
     assert run(*asked).text == before
     assert run("serve", "--host", "no.such.host.example", "--db", own).code == 2
     assert run("serve", "--port", "99999", "--db", own).code == 2
+
+
+@pytest.mark.parametrize(
+    ("address", "code", "word"),
+    [
+        ("sqlite:////proc/nothing/jobs.db", 2, "jobs.url"),
+        ("nonsense", 2, "expected sqlite:///PATH"),
+        ("postgresql://nobody@127.0.0.1:1/nothing", 3, "does not answer"),
+    ],
+)
+def test_serve_does_not_start_where_jobs_cannot_be_kept(filled: str, address: str, code: int, word: str) -> None:
+    done = subprocess.run(
+        [PROGRAM, "serve", "--port", "0", "--db", filled],
+        capture_output=True,
+        text=True,
+        env=environment() | {"CATALOG_JOBS_URL": address},
+        timeout=120,
+    )
+    assert done.returncode == code
+    assert word in one_line(done.stderr)
