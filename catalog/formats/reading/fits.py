@@ -34,11 +34,12 @@ _TFORM = re.compile(r"(\d{0,9})([LXBIJKAEDCMPQ])([LXBIJKAEDCM]?)")
 _TDIM = re.compile(r"\((\d{1,9}(?:,\d{1,9})*)\)")
 _VALUE = re.compile(r"= *(?:'((?:[^']|'')*)'|([^/]*))")
 _LETTERS = {datatype.fits: datatype for datatype in Datatype if datatype is not Datatype.UNICODE_CHAR}
+_HALF = 2.0**63
 _OFFSETS = {  # TZEROn by which FITS stores the other half of the whole numbers (section 7.3.2)
     (Datatype.UNSIGNED_BYTE, -128.0): Datatype.SHORT,
     (Datatype.SHORT, 32768.0): Datatype.INT,
     (Datatype.INT, 2147483648.0): Datatype.LONG,
-    (Datatype.LONG, 9223372036854775808.0): Datatype.LONG,
+    (Datatype.LONG, _HALF): Datatype.LONG,
 }
 
 Header = Mapping[str, str]
@@ -171,14 +172,14 @@ def _scaled(values: pa.Array, column: _Column, first: int) -> pa.Array:
     is_list = target.is_array
     flat = pc.list_flatten(values) if is_list else values
     if target.datatype.is_integer:
-        try:
-            wide = pc.add_checked(flat.cast(pa.decimal128(38, 0)), pa.scalar(int(column.zero), pa.decimal128(38, 0)))
-            flat = wide.cast(pa.decimal128(38, 0)).cast(target.datatype.arrow)
-        except pa.ArrowInvalid:
+        wide = flat.cast(pa.int64())
+        if column.zero == _HALF and pc.any(pc.greater_equal(wide, 0)).as_py():
             message = f"row {first + 1} or one after it, column {target.name[:80]}: a number is too large for a long"
-            raise UsageError(message) from None
+            raise UsageError(message)
+        shift = -(2**63) if column.zero == _HALF else -int(column.zero)
+        flat = pc.subtract(wide, pa.scalar(shift, pa.int64())).cast(target.datatype.arrow)
     else:
-        flat = pc.add(pc.multiply(flat.cast(pa.float64()), column.scale), column.zero)
+        flat = pc.add(pc.multiply(flat.cast(pa.float64(), safe=False), column.scale), column.zero)
     if not is_list:
         return flat
     lengths = pc.fill_null(pc.list_value_length(values), 0)

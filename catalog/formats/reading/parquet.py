@@ -121,7 +121,7 @@ def _field(field: pa.Field) -> Field:
 def _converted(array: pa.Array, column: Column) -> pa.Array:
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
-    if pa.types.is_date(array.type) or pa.types.is_timestamp(array.type):
+    if pa.types.is_timestamp(array.type):
         array = pc.strftime(array.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us")), format=_TIME)
     try:
         array.validate(full=True)  # text in Parquet need not be UTF-8

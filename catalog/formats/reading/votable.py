@@ -43,14 +43,21 @@ def read_votable(file: IO[bytes], *, max_columns: int) -> TableStream:
         ResourceLimitError: Too many columns, too deep a nesting, too large a cell.
     """
     reading = _Reading(file, max_columns)
-    reading.to_fields()
-    return TableStream(reading.table, reading.batches())
+    try:
+        reading.to_fields()
+    except BaseException:
+        reading.close()
+        raise
+    return TableStream(reading.table, reading.batches(), close=reading.close)
 
 
 def read_fields(document: bytes, *, max_columns: int) -> tuple[Field, ...]:
     """The FIELDs of the first table of a document; raises what `read_votable` raises."""
     reading = _Reading(io.BytesIO(document), max_columns)
-    reading.to_fields()
+    try:
+        reading.to_fields()
+    finally:
+        reading.close()
     return reading.fields
 
 
@@ -89,13 +96,17 @@ class _Reading:
             body = self._document.body
             if isinstance(body, FitsBody):
                 if not more:
-                    with body.file:
-                        yield from read_rows(body.file, self.fields, extension=body.extension)
+                    yield from read_rows(body.file, self.fields, extension=body.extension)
             elif body is not None:
                 for columns in body.taken():
                     yield pa.RecordBatch.from_arrays(columns, schema=schema)
             if not more:
                 return
+
+    def close(self) -> None:
+        """Let go of what was kept for the rows."""
+        if isinstance(self._document.body, FitsBody):
+            self._document.body.file.close()
 
     def _advance(self) -> bool:
         """Parse the next piece; False at the end of what matters."""
