@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, SessionTransaction
 
 from catalog.db import Database
-from catalog.obscore.plan import follow_plan_changes, resolve_plan
+from catalog.obscore.plan import follow_plan_changes, plan_parts, resolve_plan_part
 from catalog.obscore.resolve import (
     ResolveSummary,
     every_package,
@@ -102,9 +102,13 @@ def _refresh_every(database: Database, progress: Progress | None) -> ResolveSumm
             total += resolve_packages(connection, condition)[0]
         if progress is not None:
             progress(total.resolved, count)
+    with database.engine.connect() as reader:
+        parts = list(plan_parts(reader))
+    for part in parts:
+        with database.begin() as connection:
+            lock_resolver(connection)
+            resolve_plan_part(connection, part)
     with database.begin() as connection:
-        lock_resolver(connection)
-        resolve_plan(connection)
         mark_up_to_date(connection)
     return total
 

@@ -27,7 +27,15 @@ from catalog.opsdb.models import (
 )
 from catalog.opsdb.routes import EVERYTHING
 
-__all__ = ["compare_plan_with_fresh", "follow_plan_changes", "resolve_executions", "resolve_plan"]
+__all__ = [
+    "PlanPart",
+    "compare_plan_with_fresh",
+    "follow_plan_changes",
+    "plan_parts",
+    "resolve_executions",
+    "resolve_plan",
+    "resolve_plan_part",
+]
 
 _LISTED = 2_000  # ids named one by one in a statement
 _AT_ONCE = 10_000  # executions worked on at once
@@ -66,14 +74,14 @@ _ROUTES: dict[str, _Route] = {
 
 def resolve_plan(connection: sa.Connection) -> None:
     """Bring every row up to date, in the caller's transaction."""
-    for part in _every_part(connection):
-        _resolve(connection, part)
+    for part in plan_parts(connection):
+        resolve_plan_part(connection, part)
 
 
 def resolve_executions(connection: sa.Connection, execution_ids: Iterable[UUID]) -> None:
     """Bring the rows of executions up to date: those that are performed or aborted have one, others have none."""
     for ids in _listed(sorted(set(execution_ids))):
-        _resolve(connection, _executions_among(ids))
+        resolve_plan_part(connection, _executions_among(ids))
 
 
 def follow_plan_changes(connection: sa.Connection, which: Sequence[int]) -> None:
@@ -98,11 +106,11 @@ def follow_plan_changes(connection: sa.Connection, which: Sequence[int]) -> None
     plans = units | {int(key) for key in changed["obs_unit_slot"]} | _units_of(connection, executions)
     resolve_executions(connection, executions | _executions_of(connection, units))
     for ids in _listed(sorted(plans)):
-        _resolve(connection, _plans_among(ids))
+        resolve_plan_part(connection, _plans_among(ids))
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class PlanPart:
     """Some of the rows: what they hang from, and where they are in the table."""
 
     fresh: Callable[[sa.Connection, Condition], list[Row]]
@@ -114,14 +122,14 @@ class _Part:
 
 def compare_plan_with_fresh(connection: sa.Connection) -> Iterator[str]:
     """obs_id of every row that is not what a fresh full resolution gives; nothing is written."""
-    for part in _every_part(connection):
+    for part in plan_parts(connection):
         stored = {obs_id: row for obs_id, (_, row) in _stored(connection, part).items()}
         fresh = _fresh(connection, part)
         yield from sorted(obs_id for obs_id in stored.keys() | fresh.keys() if stored.get(obs_id) != fresh.get(obs_id))
 
 
-def _resolve(connection: sa.Connection, part: _Part) -> None:
-    """Write what differs."""
+def resolve_plan_part(connection: sa.Connection, part: PlanPart) -> None:
+    """Bring some rows up to date, in the caller's transaction: what differs is written."""
     stored, fresh = _stored(connection, part), _fresh(connection, part)
     changed = {obs_id: row for obs_id, row in fresh.items() if obs_id not in stored or stored[obs_id][1] != row}
     stale = [key for obs_id, (key, _) in stored.items() if obs_id in changed or obs_id not in fresh]
@@ -132,20 +140,20 @@ def _resolve(connection: sa.Connection, part: _Part) -> None:
     rows.insert(connection, ("obsplan_key", *obsplan_columns()), numbered)
 
 
-def _fresh(connection: sa.Connection, part: _Part) -> dict[str, Row]:
+def _fresh(connection: sa.Connection, part: PlanPart) -> dict[str, Row]:
     place = obsplan_columns().index("obs_id")
     return {str(row[place]): row for row in part.fresh(connection, part.condition)}
 
 
-def _stored(connection: sa.Connection, part: _Part) -> dict[str, tuple[int, Row]]:
+def _stored(connection: sa.Connection, part: PlanPart) -> dict[str, tuple[int, Row]]:
     """Key and row by obs_id."""
     table = obsplan()
     select = sa.select(table.c.obsplan_key, *(table.c[name] for name in obsplan_columns())).where(part.stored)
     return {row.obs_id: (row.obsplan_key, tuple(row[1:])) for row in connection.execute(select)}
 
 
-def _every_part(connection: sa.Connection) -> Iterator[_Part]:
-    """Parts that together are everything."""
+def plan_parts(connection: sa.Connection) -> Iterator[PlanPart]:
+    """Parts that together are everything, each of some thousand rows."""
     last: UUID | None = None
     while True:
         query = sa.select(_EXECUTED.c.id).order_by(_EXECUTED.c.id).offset(_AT_ONCE - 1).limit(1)
@@ -154,10 +162,10 @@ def _every_part(connection: sa.Connection) -> Iterator[_Part]:
         if upper is None:
             break
         last = upper
-    yield _Part(fresh_plans, lambda column: sa.true(), _is_plan())
+    yield PlanPart(fresh_plans, lambda column: sa.true(), _is_plan())
 
 
-def _executions_between(low: UUID | None, high: UUID | None) -> _Part:
+def _executions_between(low: UUID | None, high: UUID | None) -> PlanPart:
     """Executions after one and up to another; ids and their texts have the same order."""
 
     def condition(column: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
@@ -166,19 +174,19 @@ def _executions_between(low: UUID | None, high: UUID | None) -> _Part:
 
     obs_id = obsplan().c.obs_id
     bounds = [] if low is None else [obs_id > str(low)]
-    return _Part(
+    return PlanPart(
         fresh_executions, condition, sa.and_(~_is_plan(), *bounds, *([] if high is None else [obs_id <= str(high)]))
     )
 
 
-def _executions_among(ids: Sequence[UUID]) -> _Part:
+def _executions_among(ids: Sequence[UUID]) -> PlanPart:
     stored = obsplan().c.obs_id.in_([str(one) for one in ids])
-    return _Part(fresh_executions, lambda column: column.in_(ids), stored)
+    return PlanPart(fresh_executions, lambda column: column.in_(ids), stored)
 
 
-def _plans_among(ids: Sequence[int]) -> _Part:
+def _plans_among(ids: Sequence[int]) -> PlanPart:
     stored = sa.and_(obsplan().c.obs_unit_id.in_(ids), _is_plan())
-    return _Part(fresh_plans, lambda column: column.in_(ids), stored)
+    return PlanPart(fresh_plans, lambda column: column.in_(ids), stored)
 
 
 def _is_plan() -> sa.ColumnElement[bool]:
