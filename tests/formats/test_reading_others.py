@@ -102,10 +102,11 @@ def test_fits_numbers_are_scaled() -> None:
         ("K", 2**63, Datatype.LONG, [0, 2**63 - 1]),
     ):
         stored = np.array([limit - zero for limit in limits], {"B": np.uint8, "I": np.int16, "J": np.int32}.get(form))
-        table, rows = read(fits_file(fits.Column("x", form, array=stored), header={"TZERO1": zero}))
+        content = fits_file(fits.Column("x", form, array=stored), header={"XZERO1": zero})  # else astropy scales
+        table, rows = read(content.replace(b"XZERO1", b"TZERO1"))
         assert (table.columns[0].datatype, [row["x"] for row in rows]) == (datatype, limits)
     with pytest.raises(UsageError, match="column x: a number is too large for a long"):
-        read(fits_file(fits.Column("x", "K", array=np.array([0])), header={"TZERO1": 2**63}))
+        read(fits_file(fits.Column("x", "K", array=[0]), header={"XZERO1": 2**63}).replace(b"XZERO1", b"TZERO1"))
     column = fits.Column("x", "2I", array=np.array([[1.0, 2.0]]), bscale=0.5, bzero=1.0)
     table, rows = read(fits_file(column))
     assert (table.columns[0].datatype, table.columns[0].arraysize) == (Datatype.DOUBLE, "2")
