@@ -107,8 +107,9 @@ def test_fits_numbers_are_scaled() -> None:
         assert (table.columns[0].datatype, [row["x"] for row in rows]) == (datatype, limits)
     with pytest.raises(UsageError, match="column x: a number is too large for a long"):
         read(fits_file(fits.Column("x", "K", array=[0]), header={"XZERO1": 2**63}).replace(b"XZERO1", b"TZERO1"))
-    column = fits.Column("x", "2I", array=np.array([[1.0, 2.0]]), bscale=0.5, bzero=1.0)
-    table, rows = read(fits_file(column))
+    column = fits.Column("x", "2I", array=np.array([[0, 2]], np.int16))
+    content = fits_file(column, header={"XZERO1": 1.0, "XSCAL1": 0.5})
+    table, rows = read(content.replace(b"XZERO1", b"TZERO1").replace(b"XSCAL1", b"TSCAL1"))
     assert (table.columns[0].datatype, table.columns[0].arraysize) == (Datatype.DOUBLE, "2")
     assert rows[0]["x"] == [1.0, 2.0]
 
