@@ -313,6 +313,29 @@ def test_a_file_beyond_the_limit_is_refused(own_url: str, engine: str, start: Ca
         assert listed(service) == []
 
 
+def resident_bytes(pid: int) -> int:
+    """Memory of a process at its highest."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) * 1024
+
+
+def test_a_large_file_is_taken_without_being_held(tap: Any, tmp_path: Path) -> None:
+    path, size = tmp_path / "large", 80_000_000
+    with path.open("wb") as file:
+        file.truncate(size)
+    create(tap, QUERY=QUERY)
+    before = resident_bytes(tap.pid)
+    with path.open("rb") as file:
+        answer = httpx.post(f"{tap.tap}/async", data={"QUERY": QUERY}, files={"t": file}, timeout=120)
+    assert answer.status_code == 303
+    kept = f"{answer.headers['location']}/parameters/t"
+    assert int(httpx.head(kept).headers["content-length"]) == size
+    with httpx.stream("GET", kept) as got:
+        assert sum(len(piece) for piece in got.iter_bytes()) == size
+    assert resident_bytes(tap.pid) - before < size // 2
+    httpx.delete(answer.headers["location"])
+
+
 # --- faults that others have ---------------------------------------------------------------------------------
 
 
