@@ -201,6 +201,19 @@ def test_every_serialization_describes_the_links_service_of_its_identifiers(serv
         )
 
 
+def test_results_of_jobs_describe_the_links_service_too(service: Any) -> None:
+    query = {"LANG": "ADQL", "QUERY": "SELECT TOP 3 obs_publisher_did AS did FROM ivoa.obscore", "PHASE": "RUN"}
+    job = httpx.post(f"{service.tap}/async", data=query).headers["location"]
+    while httpx.get(job, params={"WAIT": "5"}).text.count("COMPLETED") == 0:
+        assert "ERROR" not in httpx.get(f"{job}/phase").text
+    root = etree.fromstring(httpx.get(f"{job}/results/result", follow_redirects=True).content)
+    [described] = [resource for resource in root.findall("{*}RESOURCE") if resource.get("utype") == "adhoc:service"]
+    references = {param.get("name"): param.get("ref") for param in described.iter("{*}PARAM")}
+    [field] = [field for field in root.iter("{*}FIELD") if field.get("ID") == references["ID"]]
+    assert field.get("name") == "did"
+    httpx.delete(job)
+
+
 def test_the_capabilities_lead_to_the_links(service: Any) -> None:
     root = etree.fromstring(httpx.get(f"{service.tap}/capabilities").content)
     [url] = root.xpath("capability[@standardID='ivo://ivoa.net/std/DataLink#links-1.1']/interface/accessURL/text()")
