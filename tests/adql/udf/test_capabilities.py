@@ -11,7 +11,7 @@ import pytest
 from pyvo.io import vosi
 
 from catalog.adql.functions import FORM_DESCRIPTIONS, LANGUAGE_FEATURES
-from catalog.vosi import LanguageFeature, OutputFormat, TapCapability, render_capabilities
+from catalog.vosi import LanguageFeature, OutputFormat, TapCapability, TimeLimit, render_capabilities
 
 FEATURES = "ivo://ivoa.net/std/TAPRegExt#features-"
 TAPLINT = re.compile(r"([A-Za-z][A-Za-z0-9_]*)\s*\((.*)\)\s*->\s*(.*)")
@@ -25,7 +25,8 @@ PARAMETER = re.compile(r"[A-Za-z][A-Za-z0-9]* [A-Z]+")
 def document() -> bytes:
     features = tuple(LanguageFeature(kind, forms, FORM_DESCRIPTIONS) for kind, forms in LANGUAGE_FEATURES)
     formats = (OutputFormat("application/x-votable+xml", ("votable",)),)
-    capability = TapCapability(formats, features, maxrec_default=1, maxrec_hard=2, execution_seconds=3)
+    limit = TimeLimit(3, 4)
+    capability = TapCapability(formats, features, maxrec_default=1, maxrec_hard=2, retention=limit, execution=limit)
     return render_capabilities("http://127.0.0.1:8080/tap", capability)
 
 
