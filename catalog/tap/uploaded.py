@@ -175,7 +175,7 @@ class _StoredColumn:
         if pc.any(pc.match_substring(cells, "\0")).as_py():
             cells = pc.replace_substring(cells, "\0", "")
         longest = pc.max(pc.utf8_length(cells)).as_py() or 0
-        if not pc.all(pc.string_is_ascii(cells)).as_py():
+        if pc.all(pc.string_is_ascii(cells)).as_py() is False:
             self._is_ascii = False
             wide = (len(text) + len(_BEYOND_BMP.findall(text)) for text in cells.drop_null().to_pylist())
             longest = max(wide, default=0)

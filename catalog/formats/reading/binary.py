@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from catalog.errors import ResourceLimitError, UsageError
 from catalog.formats.cells import Bytes, Offsets
-from catalog.formats.reading.fields import MAX_CELL_BYTES, Field, rows_at_once
+from catalog.formats.reading.fields import MAX_CELL_BYTES, Field, only_marks, rows_at_once
 from catalog.vo.types import Datatype
 
 __all__ = ["BinaryRows", "Cells", "cells_from_binary", "itemsize"]
@@ -69,8 +69,13 @@ def cells_from_binary(cells: Cells, field: Field) -> pa.Array:
     values = _elements(cells, datatype)
     if not field.column.is_array:
         return _marked(values, cells, field)
-    empty = (cells.counts == 0) & (field.length is None)
-    missing = empty if cells.missing is None else cells.missing
+    mark = field.mark
+    if cells.missing is not None:
+        missing = cells.missing
+    elif mark is not None:
+        missing = (cells.counts == 0) | only_marks(values, cells.counts, mark)
+    else:
+        missing = (cells.counts == 0) & (field.length is None)
     offsets = np.zeros(len(cells.counts) + 1, np.int64)
     np.cumsum(cells.counts * datatype.parts, out=offsets[1:])
     mask = pa.array(missing) if missing.any() else None
@@ -110,12 +115,9 @@ def _bits(data: Bytes, counts: Offsets) -> Mask:
 def _marked(values: pa.Array, cells: Cells, field: Field) -> pa.Array:
     if cells.missing is not None:
         return pc.if_else(pa.array(cells.missing), pa.scalar(None, values.type), values)
-    if field.null is None or not field.column.datatype.is_integer:
+    mark = field.mark
+    if mark is None:
         return values
-    try:
-        mark = pa.scalar(int(field.null, 0), type=values.type)
-    except (ValueError, pa.ArrowInvalid, OverflowError):
-        return values  # a mark that no value can have
     return pc.if_else(pc.equal(values, mark), pa.scalar(None, values.type), values)
 
 

@@ -6,15 +6,22 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from catalog.errors import ResourceLimitError, UsageError
 from catalog.formats.cells import array_length
 from catalog.vo.table import Column
 from catalog.vo.types import Datatype
 
-__all__ = ["MAX_CELL_BYTES", "Field", "distinct_names", "parse_field", "rows_at_once"]
+__all__ = ["MAX_CELL_BYTES", "Field", "distinct_names", "only_marks", "parse_field", "rows_at_once"]
 
 MAX_CELL_BYTES = 16 * 2**20
 """Longest cell, as it comes."""
+
+Lengths = npt.NDArray[np.int64]
 
 _AT_ONCE = 4096
 _AT_ONCE_BYTES = 8 * 2**20
@@ -29,6 +36,16 @@ class Field:
     column: Column
     null: str | None = None
     """Value that means null, of whole numbers (``VALUES/@null``)."""
+
+    @property
+    def mark(self) -> pa.Scalar | None:
+        """The value that means null, if there is one and a cell can have it."""
+        if self.null is None or not self.column.datatype.is_integer:
+            return None
+        try:
+            return pa.scalar(int(self.null.strip(), 0), type=self.column.datatype.arrow)
+        except (ValueError, pa.ArrowInvalid, OverflowError):
+            return None
 
     @property
     def length(self) -> int | None:
@@ -56,6 +73,13 @@ class Field:
 
 def _itemsize(datatype: Datatype) -> int:
     return {"unicodeChar": 2, "char": 1}.get(datatype.votable) or max(1, datatype.arrow.bit_width // 8)
+
+
+def only_marks(elements: pa.Array, lengths: Lengths, mark: pa.Scalar) -> npt.NDArray[np.bool_]:
+    """Which arrays hold nothing but the mark of null; among other values it is left as it is."""
+    marked = np.asarray(pc.fill_null(pc.equal(elements, mark), False).to_numpy(zero_copy_only=False), np.bool_)
+    owners = np.repeat(np.arange(len(lengths)), lengths)
+    return np.asarray((np.bincount(owners[marked], minlength=len(lengths)) == lengths) & (lengths > 0))
 
 
 def rows_at_once(fields: Sequence[Field]) -> int:

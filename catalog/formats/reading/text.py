@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from catalog.errors import UsageError
-from catalog.formats.reading.fields import Field
+from catalog.formats.reading.fields import Field, only_marks
 from catalog.vo.types import Datatype
 
 __all__ = ["cells_from_text"]
@@ -118,13 +119,14 @@ def _arrays(cells: pa.Array, field: Field, first: int) -> pa.Array:
     lengths = pc.list_value_length(words)
     _check_lengths(lengths, field, first)
     flat = words.flatten()
-    if field.null is not None and field.column.datatype.is_integer:
-        field = Field(field.column)  # inside an array the value stays what it is
     owners = pc.list_parent_indices(words)
     elements = _scalars(flat, field, lambda index: first + int(owners[index].as_py()))
     offsets = pc.cumulative_sum(pc.fill_null(lengths, 0))
     offsets = pa.concat_arrays([pa.array([0], offsets.type), offsets])
-    mask = words.is_null() if words.null_count else None
+    missing = words.is_null().to_numpy(zero_copy_only=False)
+    if field.mark is not None:
+        missing = missing | only_marks(elements, np.diff(offsets.to_numpy()), field.mark)
+    mask = pa.array(missing) if missing.any() else None
     return pa.ListArray.from_arrays(offsets.cast(pa.int32()), elements, mask=mask).cast(target)
 
 
