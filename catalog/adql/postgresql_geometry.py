@@ -62,8 +62,8 @@ BEGIN
         b_polygon := ivoa.adql_polygon(outer_shape);
         IF b_polygon IS NULL THEN RETURN NULL; END IF;
         IF a_polygon IS NOT NULL THEN RETURN a_polygon <@ b_polygon; END IF;
-        IF a_radius <= {_BORDER} THEN RETURN ivoa.adql_centre(a) <@ b_polygon; END IF;
-        RETURN a_radius < pi() / 2 AND scircle(ivoa.adql_centre(a), a_radius) <@ b_polygon;
+        IF a_radius <= 3 * {_BORDER} THEN RETURN ivoa.adql_centre(a) <@ b_polygon; END IF;
+        RETURN a_radius < pi() / 2 AND scircle(ivoa.adql_centre(a), a_radius - 2 * {_BORDER}) <@ b_polygon;
     END IF;
     IF outer_shape LIKE 'CIRCLE%' THEN b_radius := radians(b[3]); END IF;
     IF least(a_radius, b_radius) < 0 THEN RETURN NULL; END IF;

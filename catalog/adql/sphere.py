@@ -43,6 +43,9 @@ class Shape:
     radius: float = 0.0
     """Of a circle, radians."""
 
+    facing: Vector = (0.0, 0.0, 0.0)
+    """Of a polygon, a direction on the side of the sphere that it lies on; not of unit length."""
+
     @property
     def is_polygon(self) -> bool:
         """Whether it has edges."""
@@ -74,7 +77,8 @@ def parse_shape(text: str) -> Shape | None:
     if kind == "POLYGON" and len(numbers) >= 6 and len(numbers) % 2 == 0:
         pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
         if words[0] == "ICRS" or polygon_problem(pairs) is None:  # what is published has been looked at before
-            return Shape(_distinct([_vector(lon, lat) for lon, lat in pairs]))
+            corners = _distinct([_vector(lon, lat) for lon, lat in pairs])
+            return Shape(corners, facing=_facing(corners) or _sum(corners))
     return None
 
 
@@ -83,9 +87,7 @@ def polygon_problem(pairs: Sequence[tuple[float, float]]) -> str | None:
     corners = _distinct([_vector(lon, lat) for lon, lat in pairs])
     if len(corners) < 3:
         return "it has fewer than three different corners"
-    middle = _sum(corners)
-    size = math.sqrt(_dot(middle, middle))
-    if size < _BORDER or any(_dot(corner, middle) <= _BORDER * size for corner in corners):
+    if _facing(corners) is None:
         return "it does not fit into half a sphere"
     edges = list(zip(corners, corners[1:] + corners[:1], strict=True))
     last = len(edges) - 1
@@ -93,6 +95,8 @@ def polygon_problem(pairs: Sequence[tuple[float, float]]) -> str | None:
         for other in range(index + 2, last + (index > 0)):
             if _cross_each_other(*edge, *edges[other]):
                 return "its edges cross one another"
+            if _meets_inside(*edge, *edges[other]) or _meets_inside(*edges[other], *edge):
+                return "a corner lies on another edge"
     return None
 
 
@@ -142,7 +146,7 @@ def area(shape: Shape) -> float:
     """Area in square degrees."""
     if not shape.is_polygon:
         return math.degrees(math.degrees(4 * math.pi * math.sin(min(shape.radius, math.pi) / 2) ** 2))
-    return math.degrees(math.degrees(abs(_signed_area(shape.corners))))
+    return math.degrees(math.degrees(abs(_signed_area(shape.corners, shape.facing))))
 
 
 def centroid(shape: Shape) -> tuple[float, float]:
@@ -155,11 +159,10 @@ def centroid(shape: Shape) -> tuple[float, float]:
         sine = math.sqrt(_dot(normal, normal))
         weight = math.atan2(sine, _dot(start, end)) / sine if sine > 0 else 1.0
         total = _sum((total, _scaled(normal, weight)))
-    middle = _sum(shape.corners)
-    if _dot(total, middle) < 0:
+    if _dot(total, shape.facing) < 0:
         total = _scaled(total, -1.0)
     size = math.sqrt(_dot(total, total))
-    return _lonlat(total if size > 1e-13 else middle)
+    return _lonlat(total if size > 1e-13 else _sum(shape.corners))
 
 
 def box_corners(lon: float, lat: float, width: float, height: float) -> tuple[float, ...]:
@@ -251,7 +254,30 @@ def _in_polygon(point: Vector, polygon: Shape) -> bool:
     if any(_to_arc(point, start, end) <= _BORDER for start, end in polygon.edges):
         return True
     winding = sum(_turn(point, start, end) for start, end in polygon.edges)
-    return abs(winding) > math.pi and _dot(point, _sum(polygon.corners)) > 0
+    return abs(winding) > math.pi and _dot(point, polygon.facing) > 0
+
+
+def _facing(corners: Sequence[Vector]) -> Vector | None:
+    """The middle of the box around the corners; None unless all are less than 90 degrees from it, as pgSphere wants."""
+    x, y, z = (min(axis) + max(axis) for axis in zip(*corners, strict=True))
+    size = math.sqrt(x * x + y * y + z * z)
+    if any(_dot(corner, (x, y, z)) <= 10 * _BORDER * size for corner in corners):
+        return None
+    return x, y, z
+
+
+def _meets_inside(start: Vector, end: Vector, other_start: Vector, other_end: Vector) -> bool:
+    """Whether an end of the first arc lies on the second, its ends left out."""
+    normal = _cross(other_start, other_end)
+    reach = _BORDER * math.sqrt(_dot(normal, normal))
+    for point in (start, end):
+        if (
+            abs(_dot(normal, point)) <= reach
+            and _to_arc(point, other_start, other_end) <= _BORDER
+            and min(_angle(point, other_start), _angle(point, other_end)) > _BORDER
+        ):
+            return True
+    return False
 
 
 def _turn(apex: Vector, start: Vector, end: Vector) -> float:
@@ -289,9 +315,8 @@ def _cross_each_other(start: Vector, end: Vector, other_start: Vector, other_end
     return _dot(meeting, middle) * _dot(meeting, other_middle) > 0
 
 
-def _signed_area(corners: Sequence[Vector]) -> float:
+def _signed_area(corners: Sequence[Vector], middle: Vector) -> float:
     """Area in steradian as a fan of triangles around the middle; exact for the small (Van Oosterom, Strackee)."""
-    middle = _sum(corners)
     middle = _scaled(middle, 1.0 / math.sqrt(_dot(middle, middle)))
     total = 0.0
     for index, start in enumerate(corners):
