@@ -34,7 +34,8 @@ def _decimal(value: float) -> Decimal:
 def _quantized(value: float | None, places: int, rounding: str) -> float | None:
     if value is None or not math.isfinite(value):
         return value
-    return float(_decimal(value).quantize(Decimal(1).scaleb(-places), rounding=rounding, context=_DECIMAL))
+    result = _decimal(value).quantize(Decimal(1).scaleb(-places), rounding=rounding, context=_DECIMAL)
+    return float(result) + 0.0  # a numeric has no zero below zero
 
 
 def round_half_away(value: float | None, places: int) -> float | None:

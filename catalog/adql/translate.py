@@ -25,6 +25,7 @@ from catalog.adql.sqlite_functions import SQLITE_FUNCTIONS
 from catalog.adql.statement import RowRule, Source, Statement
 from catalog.adql.storage import read_table
 from catalog.adql.values import ValueTranslator
+from catalog.adql.walk import parts
 from catalog.vo.table import Column
 
 __all__ = ["SQLITE_FUNCTIONS", "RowRule", "translate"]
@@ -233,6 +234,8 @@ class _QueryTranslator:
         if isinstance(item, nodes.Join):
             left, right = self._from(item.left), self._from(item.right)
             on = sa.true() if item.on is None else self._values.condition(item.on, top=item.kind != "FULL")
+            if item.kind == "FULL" and self._statement.is_postgresql and not _can_hash(item):
+                on = sa.and_(on, _always(left) == _always(right))
             if item.kind == "RIGHT":
                 left, right = right, left
             return sa.join(left, right, on, isouter=item.kind in ("LEFT", "RIGHT"), full=item.kind == "FULL")
@@ -267,6 +270,29 @@ def _aggregates(item: nodes.Expression | SelectItem | nodes.Star) -> bool:
         return False
     value = item.expression if isinstance(item, SelectItem) else item
     return isinstance(value, nodes.Aggregate) or any(map(_aggregates, nodes.children(value)))
+
+
+def _can_hash(join: nodes.Join) -> bool:
+    """Whether a column of one side equals one of the other; PostgreSQL wants that of a FULL JOIN."""
+    sides = [
+        {part.source for part in parts(side) if isinstance(part, nodes.TableRef | nodes.DerivedTable)}
+        for side in (join.left, join.right)
+    ]
+    terms = join.on.terms if isinstance(join.on, nodes.And) else (join.on,)
+    return any(
+        isinstance(term, nodes.Comparison)
+        and term.operator == "="
+        and isinstance(term.left, nodes.ColumnRef)
+        and isinstance(term.right, nodes.ColumnRef)
+        and [term.left.source in side for side in sides] == [term.right.source not in side for side in sides]
+        for term in terms
+    )
+
+
+def _always(side: sa.FromClause) -> Sql:
+    """What is the same for every row and PostgreSQL does not know to be."""
+    empty = verbatim("''", sa.Text)
+    return sa.func.coalesce(sa.cast(next(iter(side.c)), sa.Text), empty) >= empty
 
 
 def _joins_fully(item: nodes.FromItem) -> bool:
