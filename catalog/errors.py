@@ -7,6 +7,7 @@
     │   ├── SettingsError         a setting is unknown, missing or of the wrong kind
     │   ├── QueryError            the ADQL text is not valid; carries code, position, hint and proposal
     │   ├── ParameterError        a protocol parameter is unknown, repeated or out of range
+    │   ├── HarvestError          a harvester asked for what cannot be; carries the code of OAI-PMH
     │   ├── NotFoundError         no such identifier, table, resource
     │   ├── AuthenticationError   credentials are missing or wrong
     │   ├── AuthorizationError    the caller may not do it, whoever else may
@@ -28,6 +29,7 @@ __all__ = [
     "AuthenticationError",
     "AuthorizationError",
     "CatalogError",
+    "HarvestError",
     "IntegrityError",
     "InternalError",
     "NotFoundError",
@@ -81,6 +83,21 @@ class ParameterError(UsageError):
     """A protocol parameter is repeated, out of range or of the wrong form (DALI 1.1 section 3)."""
 
     code = "ParameterFault"
+
+
+class HarvestError(UsageError):
+    """A harvester asked for what cannot be (OAI-PMH 2.0 section 3.6).
+
+    Args:
+        message: What was wrong and what was expected.
+        code: Of the standard, such as ``badArgument``; an instance's `code` is this word.
+    """
+
+    code = "HarvestFault"
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class NotFoundError(UsageError):

@@ -12,6 +12,7 @@ from catalog.db import Database
 from catalog.errors import NotFoundError, SettingsError
 from catalog.opsdb.models import ObservingProgram
 from catalog.registry.coverage import read_coverages, update_mocs
+from catalog.registry.oai import OaiService
 from catalog.registry.placeholders import find_placeholders, is_reserved
 from catalog.registry.records import load_records
 from catalog.registry.resources import (
@@ -28,6 +29,7 @@ from catalog.registry.resources import (
 )
 from catalog.registry.store import PublishSummary, RecordStore, Rendered
 from catalog.settings import PublicationSettings, RegistrySettings
+from catalog.vo.documents import render
 from catalog.vo.tableset import TableSchema
 
 __all__ = ["HARVEST_PATH", "RegistryService"]
@@ -68,6 +70,7 @@ class RegistryService:
         self._publication = publication
         self._settings = settings
         self.store = RecordStore(database, created_mark=CREATED, updated_mark=UPDATED)
+        self.oai = OaiService(self.store, page_size=settings.page_size, token_s=settings.token_s)
 
     @property
     def folder(self) -> Path:
@@ -78,6 +81,14 @@ class RegistryService:
     def harvest_url(self) -> str:
         """What the world calls the registry."""
         return f"{self._pages_url}{HARVEST_PATH}"
+
+    def capabilities(self, url: str) -> bytes:
+        """What the registry can do (VOSI 1.1 section 4).
+
+        Args:
+            url: What the client calls the registry.
+        """
+        return render("registry/capabilities.xml", url=url, page_size=self._settings.page_size)
 
     @property
     def is_demonstration(self) -> bool:

@@ -1,8 +1,8 @@
 """Keep the records: datestamps that move only when content moves, tombstones for ever (OAI-PMH 2.0 section 2.5).
 
 Content is compared in canonical form and without its dates, so that neither a restart nor another layout of the same
-facts moves a datestamp. A record that is not among those that are published becomes a tombstone; one that comes back
-has its first ``created``.
+facts moves a datestamp; the layout is replaced all the same. A record that is not among those that are published
+becomes a tombstone; one that comes back has its first ``created``.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class RecordStore:
         with self._database.begin() as connection:
             lock_registry(connection)
             now = _this_second()
-            columns = (table.identifier, table.digest, table.deleted, table.created)
+            columns = (table.identifier, table.digest, table.deleted, table.created, table.datestamp)
             known = {row[0]: row for row in connection.execute(sa.select(*columns))}
             for identifier, (record, digest) in wanted.items():
                 before = known.get(identifier)
@@ -126,6 +126,10 @@ class RecordStore:
                     connection.execute(sa.update(table).where(table.identifier == identifier).values(**values))
                     changed += 1
                 else:
+                    values = self._values(record, digest, before.created, before.datestamp)
+                    rewritten = sa.or_(table.ivo_vor != values["ivo_vor"], table.oai_dc != values["oai_dc"])
+                    same = sa.update(table).where(table.identifier == identifier, rewritten)
+                    connection.execute(same.values(**values))
                     unchanged += 1
             gone = sorted(row.identifier for row in known.values() if not row.deleted and row.identifier not in wanted)
             for identifier in gone:

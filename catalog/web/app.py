@@ -19,9 +19,9 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from catalog.errors import CatalogError, NotFoundError, UnavailableError, UsageError
-from catalog.web import datalink, pages, tap
+from catalog.web import datalink, oai, pages, tap
 from catalog.web.admission import Admission
-from catalog.web.housekeeping import keep_house
+from catalog.web.housekeeping import keep_house, keep_registry
 from catalog.web.responses import as_fault, fault_headers, fault_response, fault_status
 from catalog.web.waiting import PhaseWatch
 from catalog.wiring import Catalog
@@ -46,7 +46,12 @@ def create_app(catalog: Catalog, *, is_housekeeper: bool = True) -> Starlette:
         is_housekeeper: Whether this process publishes what others change by plain SQL.
     """
     app = Starlette(
-        routes=[*pages.routes(), Mount("/tap", routes=tap.routes()), Mount("/datalink", routes=datalink.routes())],
+        routes=[
+            *pages.routes(),
+            Mount("/tap", routes=tap.routes()),
+            Mount("/datalink", routes=datalink.routes()),
+            *oai.routes(),
+        ],
         lifespan=_lifespan,
         exception_handlers={HTTPException: _refusal, CatalogError: _fault, ClientDisconnect: _gone},
     )
@@ -77,6 +82,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         async with anyio.create_task_group() as tasks:
             if app.state.is_housekeeper:
                 tasks.start_soon(keep_house, catalog)
+                tasks.start_soon(keep_registry, catalog)
             tasks.start_soon(app.state.phase_watch.watch)
             yield
             tasks.cancel_scope.cancel()

@@ -1,4 +1,4 @@
-"""What the service does by itself, every few seconds: publish what others changed by plain SQL."""
+"""What the service does by itself: publish what others changed by plain SQL, and what is new in the registry."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from catalog.web.responses import as_fault
 from catalog.wiring import Catalog
 
-__all__ = ["keep_house"]
+__all__ = ["keep_house", "keep_registry"]
 
 _LOG = logging.getLogger(__name__)
 _SHARE = 9  # at most a tenth of the time is spent on it, however long one round takes
@@ -35,3 +35,21 @@ async def keep_house(catalog: Catalog) -> None:
                 _LOG.warning("changes by others are published again")
             failing = False
         pause = max(catalog.settings.service.housekeeping_s, _SHARE * (time.monotonic() - began))
+
+
+async def keep_registry(catalog: Catalog) -> None:
+    """Publish the records of the registry as the service starts, and again and again; why it fails is logged once."""
+    pause = catalog.settings.registry.refresh_s
+    told = None
+    while True:
+        began = time.monotonic()
+        try:
+            await run_in_threadpool(catalog.registry.publish)
+        except Exception as error:
+            message = as_fault(error).message
+            if message != told:
+                _LOG.warning("the registry stays as it is: %s", message)
+            told = message
+        else:
+            told = None
+        await anyio.sleep(max(pause, _SHARE * (time.monotonic() - began)))

@@ -10,29 +10,57 @@ from typing import Any
 import pytest
 
 from catalog import Catalog, open_catalog
+from catalog.db import Database
 from catalog.registry.schemas import SchemaSet
+
+Copies = Callable[[], str]
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-def copy_of_filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
-    """Makes a database with a few synthetic packages, of each engine in turn."""
-    server: Any = None if request.param == "sqlite" else request.getfixturevalue("postgres_server")
-    path = tmp_path_factory.mktemp("filled") / "catalog.db"
+def engine(request: pytest.FixtureRequest) -> str:
+    """Each engine in turn."""
+    return str(request.param)
+
+
+def copies(engine: str, request: pytest.FixtureRequest, folders: pytest.TempPathFactory, *, packages: int) -> Copies:
+    """Makes databases that are copies of one."""
+    server: Any = None if engine == "sqlite" else request.getfixturevalue("postgres_server")
+    path = folders.mktemp("original") / "catalog.db"
     original = f"sqlite:///{path}" if server is None else server.create_database()
     with open_catalog(original) as opened:
         opened.init()
-        opened.load_synthetic(packages=60, seed=5, files_per_package=1)
+        if packages:
+            opened.load_synthetic(packages=packages, seed=5, files_per_package=1)
 
     def copy() -> str:
         if server is not None:
             return str(server.create_database(original))
-        return f"sqlite:///{shutil.copy(path, tmp_path_factory.mktemp('copy'))}"
+        return f"sqlite:///{shutil.copy(path, folders.mktemp('copy'))}"
 
     return copy
 
 
+@pytest.fixture(scope="session")
+def copy_of_empty(engine: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Copies:
+    """Makes a database with every table and no row."""
+    return copies(engine, request, tmp_path_factory, packages=0)
+
+
+@pytest.fixture(scope="session")
+def copy_of_filled(engine: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Copies:
+    """Makes a database with a few synthetic packages."""
+    return copies(engine, request, tmp_path_factory, packages=60)
+
+
 @pytest.fixture
-def filled(copy_of_filled: Callable[[], str]) -> Iterator[Catalog]:
+def empty(copy_of_empty: Copies) -> Iterator[Database]:
+    """A database with every table and no row."""
+    with Database(copy_of_empty()) as opened:
+        yield opened
+
+
+@pytest.fixture
+def filled(copy_of_filled: Copies) -> Iterator[Catalog]:
     """A catalog with a few synthetic packages; nothing is published in its registry yet."""
     with open_catalog(copy_of_filled()) as opened:
         yield opened
