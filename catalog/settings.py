@@ -143,6 +143,9 @@ class TapSettings(_Section):
     async_maxrec_hard: Annotated[int, Field(ge=1)] = 100_000_000
     sync_timeout_s: Annotated[float, Field(gt=0)] = 60.0
 
+    sync_answer_s: Annotated[float, Field(gt=0)] = 3600.0
+    """Seconds until the rows of an answer are read. The database keeps the state that they show as long."""
+
     sync_concurrency: Annotated[int, Field(ge=1)] = 20
     """Queries that run at once; on PostgreSQL each holds a connection."""
 

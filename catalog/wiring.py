@@ -312,10 +312,16 @@ class Catalog:
             session.commit()
 
     def query(
-        self, adql: str, *, caller: Caller = ANONYMOUS, maxrec: int | None = None, uploads: Uploads | None = None
+        self,
+        adql: str,
+        *,
+        caller: Caller = ANONYMOUS,
+        maxrec: int | None = None,
+        life_s: float | None = None,
+        uploads: Uploads | None = None,
     ) -> TableStream:
         """Run an ADQL query; see `catalog.tap.query.QueryService.run`."""
-        return self.tap.run(adql, caller=caller, maxrec=maxrec, uploads=uploads)
+        return self.tap.run(adql, caller=caller, maxrec=maxrec, life_s=life_s, uploads=uploads)
 
     def record(self, did: str) -> ObsCoreRecord:
         """The published record of one package.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator
 from threading import Event, RLock
@@ -10,6 +11,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from catalog.db.faults import closed_early
+from catalog.errors import QueryTimeoutError
 
 __all__ = ["Batches", "Source"]
 
@@ -39,10 +41,17 @@ class Batches(Iterator[pa.RecordBatch]):
 
     The query begins with the first batch that is asked for. `close` may come from any thread: a query that runs is
     cancelled in the database, and the thread that waits for it gets `catalog.errors.UnavailableError`.
+
+    Args:
+        source: The query.
+        life_s: Seconds after which no more is fetched, so that the database need not keep an old state for a reader
+            who takes his time; any number when None.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, life_s: float | None = None) -> None:
         self._source = source
+        self._life_s = life_s
+        self._begun: float | None = None
         self._ready: deque[pa.RecordBatch] = deque()
         self._lock = RLock()
         self._closing = Event()
@@ -75,6 +84,7 @@ class Batches(Iterator[pa.RecordBatch]):
 
     def _advance(self) -> None:
         try:
+            self._look_at_the_clock()
             found = self._source.fetch()
         except BaseException as error:
             self._release(interrupted=True)
@@ -86,6 +96,14 @@ class Batches(Iterator[pa.RecordBatch]):
             return
         self._complete = True
         self._release(interrupted=False)
+
+    def _look_at_the_clock(self) -> None:
+        if self._begun is None:
+            self._begun = time.monotonic()
+        elif self._life_s is not None and time.monotonic() - self._begun > self._life_s:
+            raise QueryTimeoutError(
+                f"the rows were not read within {self._life_s:g} s; an asynchronous query keeps them for slow readers"
+            )
 
     def _release(self, *, interrupted: bool) -> None:
         if not self._released:

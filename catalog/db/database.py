@@ -111,6 +111,7 @@ class Database:
         *,
         maxrec: int | None = None,
         timeout_s: float | None = None,
+        life_s: float | None = None,
         temporary: Sequence[TemporaryTable] = (),
     ) -> TableStream:
         """Run a SELECT on a read-only connection and hand out its rows as Arrow batches.
@@ -124,6 +125,8 @@ class Database:
                 of blank-separated numbers.
             maxrec: Rows to pass on. The statement itself must allow one more, so that a cut is noticed.
             timeout_s: Seconds that the database may spend, without the time that the reader takes.
+            life_s: Seconds until the last batch is fetched, with that time; the database keeps the state that the
+                query began with as long. Any number when None.
             temporary: Tables that the statement finds besides, on its connection alone.
 
         Raises:
@@ -134,7 +137,7 @@ class Database:
             InternalError: Anything else; the log has the driver's words.
         """
         seconds = self._timeout_s if timeout_s is None else timeout_s
-        batches = Batches(self._reader.start(self._compile(statement), table, seconds, temporary))
+        batches = Batches(self._reader.start(self._compile(statement), table, seconds, temporary), life_s)
         with self._lock:
             if self._closed:
                 raise UnavailableError("the catalog is closed")

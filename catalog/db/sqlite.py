@@ -37,6 +37,7 @@ _READ_SETTINGS = (
 _WRITE_SETTINGS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",
+    "PRAGMA journal_size_limit = 67108864",  # a log that grew under long readers shrinks when they have left
     "PRAGMA foreign_keys = ON",
 )
 _LIMITS = {

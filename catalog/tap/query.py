@@ -115,6 +115,7 @@ class QueryService:
         maxrec: int | None = None,
         limits: RowLimits | None = None,
         timeout_s: float | None = None,
+        life_s: float | None = None,
         uploads: Uploads | None = None,
     ) -> TableStream:
         """Run a query.
@@ -125,6 +126,7 @@ class QueryService:
             maxrec: Rows wanted at most; beyond the hard limit it is cut to it without a word (TAP 1.1 section 2.7.4).
             limits: Bounds of ``maxrec``; those of synchronous queries when None.
             timeout_s: Seconds that the database may take; as long as a synchronous query when None.
+            life_s: Seconds within which the rows must be read; any number when None.
             uploads: Tables that the query may name besides the published ones; left open, and needed until the rows
                 have begun to come.
 
@@ -140,7 +142,9 @@ class QueryService:
         statement = self._translate(resolved, caller, limit + 1)
         seconds = self._timeout_s if timeout_s is None else timeout_s
         temporary = () if uploads is None else uploads.temporary(resolved.tables)
-        return self._database.stream(statement, resolved.table, maxrec=limit, timeout_s=seconds, temporary=temporary)
+        return self._database.stream(
+            statement, resolved.table, maxrec=limit, timeout_s=seconds, life_s=life_s, temporary=temporary
+        )
 
     def explain(self, adql: str, *, caller: Caller = ANONYMOUS, uploads: Uploads | None = None) -> Explanation:
         """What a query becomes and how the database would answer it, for operators and tests.

@@ -73,7 +73,8 @@ def _prepare(catalog: Catalog, params: TapParameters, form: Form, url: str) -> A
     fmt = parse_format(params.responseformat) if params.responseformat else DEFAULT_FORMAT
     uploads = catalog.uploads.open(params.uploads, form.files)
     try:
-        rows = catalog.query(params.query, maxrec=params.maxrec, uploads=uploads)
+        life_s = catalog.settings.tap.sync_answer_s
+        rows = catalog.query(params.query, maxrec=params.maxrec, life_s=life_s, uploads=uploads)
     except BaseException:
         uploads.close()
         raise

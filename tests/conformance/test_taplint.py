@@ -14,7 +14,7 @@ from catalog.tap.examples import load_examples
 
 pytestmark = pytest.mark.conformance
 
-STAGES = tuple("TMV TME TMS TMC CPV CAP AVV QGE QPO QAS UWS MDQ OBS UPL EXA".split())
+STAGES = tuple("TMV TME TMS TMC CPV CAP AVV QGE QPO QAS UWS MDQ OBS LOC UPL EXA".split())
 FAULTS = {"ERROR", "WARNING", "FAILURE"}
 ROWS = {"full": {"QGE": 8, "QPO": 5, "QAS": 5}, "empty": {"QGE": 7, "QPO": 4, "QAS": 4}}
 """Least queries of a stage: where there are no rows, none can be held back, and this is not asked."""
@@ -109,6 +109,7 @@ def test_taplint_asked_what_it_asks_of_a_whole_service(reports: dict[str, list[R
     assert required == ("30", "30")
     assert int(optional[0]) >= 20
     assert custom == ("0", "")
+    assert "26/26 required" in summary(reports["LOC"], "PCLS")
 
 
 def test_taplint_ran_jobs_and_brought_tables(reports: dict[str, list[Report]]) -> None:

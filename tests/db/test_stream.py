@@ -9,8 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from catalog.db import Database, UtcDateTime, UuidText
-from catalog.db.arrow import rows_at_once
-from catalog.errors import InternalError, QueryError
+from catalog.db.arrow import BATCH_ROWS, rows_at_once
+from catalog.errors import InternalError, QueryError, QueryTimeoutError
 from catalog.vo.table import Column, Table
 from catalog.vo.types import Datatype
 
@@ -279,3 +279,21 @@ def test_fewer_rows_come_at_once_where_their_cells_are_large() -> None:
     assert rows_at_once(narrow) == 16_384
     assert rows_at_once(wide) == 6
     assert rows_at_once(Table("t", (Column("a", Datatype.DOUBLE, "99999999"),))) == 1
+
+
+def test_rows_that_are_not_read_in_time_are_fetched_no_more(database: Database) -> None:
+    """The first batch always comes; what follows would keep an old state of the database for a slow reader."""
+    numbers = sa.Table("numbers", sa.MetaData(), sa.Column("n", sa.Integer, primary_key=True))
+    count = 2 * BATCH_ROWS
+    with database.begin() as connection:
+        numbers.create(connection)
+        connection.execute(sa.insert(numbers), [{"n": n} for n in range(count)])
+    table = Table("result", (Column("n", Datatype.INT),))
+    with database.stream(sa.select(numbers.c.n), table, life_s=600) as rows:
+        assert sum(batch.num_rows for batch in rows) == count
+    with database.stream(sa.select(numbers.c.n), table, life_s=1e-9) as rows:
+        batches = iter(rows)
+        assert next(batches).num_rows > 0
+        with pytest.raises(QueryTimeoutError, match="not read within 1e-09 s"):
+            list(batches)
+    assert isinstance(rows.fault, QueryTimeoutError)

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import math
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -207,3 +210,23 @@ def test_writer_that_waits_in_vain_says_so(made: Database, monkeypatch: pytest.M
         waiting = impatient.begin()
         with pytest.raises(UnavailableError, match="another process is writing"):
             waiting.__enter__()
+
+
+def test_a_log_that_grew_under_a_reader_shrinks_when_he_has_left(tmp_path: Path) -> None:
+    limit = 64 * 2**20
+    with Database(f"sqlite:///{tmp_path}/catalog.db") as database:
+        with database.begin() as connection:
+            connection.execute(sa.text("CREATE TABLE large (b BLOB)"))
+        log = tmp_path / "catalog.db-wal"
+
+        def write(megabytes: int) -> int:
+            with database.begin() as connection:
+                connection.execute(sa.text("INSERT INTO large VALUES (zeroblob(:size))"), {"size": megabytes * 2**20})
+            return log.stat().st_size
+
+        with closing(sqlite3.connect(tmp_path / "catalog.db", isolation_level=None)) as reader:
+            reader.execute("BEGIN").close()
+            reader.execute("SELECT count(*) FROM large").fetchall()
+            grown = [write(20) for _ in range(4)][-1]
+        assert grown > limit
+        assert [write(1) for _ in range(3)][-1] <= limit

@@ -141,6 +141,18 @@ def test_json_that_breaks_midway_says_so_at_its_end(hasty: Any) -> None:
     assert "within 1 s" in str({name: value for name, value in document.items() if name != "data"})
 
 
+def test_an_answer_that_is_read_for_too_long_is_broken_off_and_says_so(
+    filled_url: str, start: Callable[..., Any]
+) -> None:
+    with start(filled_url, tap_sync_answer_s=1e-6, tap_maxrec_default=5_000_000) as impatient:
+        document = etree.fromstring(impatient.get(MANY).content)
+        statuses = document.findall(".//{*}INFO[@name='QUERY_STATUS']")
+        assert [info.get("value") for info in statuses] == ["OK", "ERROR"]
+        assert "an asynchronous query keeps them" in statuses[1].text
+        with pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"):
+            impatient.get(MANY, RESPONSEFORMAT="csv")
+
+
 @pytest.mark.parametrize(("fmt", "query"), [("csv", QUICK_THEN_SLOW), ("tsv", QUICK_THEN_SLOW), ("parquet", MANY)])
 def test_a_format_without_a_tail_breaks_the_connection(hasty: Any, fmt: str, query: str) -> None:
     with pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"):
