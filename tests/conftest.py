@@ -23,6 +23,7 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from catalog.db import Database
+from catalog.opsdb.triggers import Triggers
 
 READER = "catalog_reader"
 SUPERUSER = "postgres"
@@ -269,3 +270,16 @@ def database(database_url: str) -> Iterator[Database]:
     """A fresh, empty database, open."""
     with Database(database_url) as opened:
         yield opened
+
+
+@pytest.fixture
+def force() -> Callable[[Database, sa.Executable], None]:
+    """Run a statement whose moves no rule allows, as if the rows had always been so."""
+
+    def run(database: Database, statement: sa.Executable) -> None:
+        with database.begin() as connection:
+            Triggers().drop(connection)
+            connection.execute(statement)
+            Triggers().install(connection)
+
+    return run

@@ -36,6 +36,7 @@ Record = dict[str, Any]
 Ingest = Callable[..., IngestSummary]
 Content = Callable[[Database], dict[str, list[tuple[Any, ...]]]]
 
+Force = Callable[[Database, sa.Executable], None]
 UNIT = "11111111-2222-4333-8444-555555555555"
 
 
@@ -198,15 +199,16 @@ def test_size_and_checksum_may_come_after_a_copy_that_was_verified(
     assert content(catalog) == content(small)
 
 
-def test_what_an_operator_changed_stays(small: Database, ingest: Ingest, record: Record, tmp_path: Path) -> None:
+def test_what_an_operator_changed_stays(
+    small: Database, ingest: Ingest, record: Record, force: Force, tmp_path: Path
+) -> None:
     path = write(tmp_path, record)
     ingest(small, path)
     with small.session() as session:
         session.scalars(sa.select(ObservingProgram)).one().release_months = None
         session.scalars(sa.select(RawDataPackage)).one().state = PackageState.ARCHIVED
-        kept = session.scalars(sa.select(PhysicalCopy)).one()
-        kept.status = PhysicalCopyStatus.DELETED
         session.commit()
+    force(small, sa.update(PhysicalCopy).values(status=PhysicalCopyStatus.DELETED))
     summary = ingest(small, path)
     assert outcomes(summary) == {"unchanged": 1}
     assert [(note.field, note.reason) for note in summary.notes] == [

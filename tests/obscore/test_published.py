@@ -18,6 +18,7 @@ from catalog.opsdb.models import PackagePublication, PhysicalCopy, RawDataFilePh
 from catalog.opsdb.publication import restore, set_base_url, withdraw
 
 ReadView = Callable[..., list[dict[str, Any]]]
+Force = Callable[[Database, sa.Executable], None]
 DATALINK = "application/x-votable+xml;content=datalink"
 
 
@@ -87,13 +88,14 @@ READABLE = {"present", "staged", "deletion_possible", "deletion_pending"}
 DAMAGED = {"mismatch", "missing"}
 
 
-def test_data_are_reached_as_long_as_a_copy_remains(catalog: Database, world: Any, read_view: ReadView) -> None:
+def test_data_are_reached_as_long_as_a_copy_remains(
+    catalog: Database, world: Any, force: Force, read_view: ReadView
+) -> None:
     """Also closed data; a copy that is damaged, absent or going does not count."""
     world.package(world.unit(world.orion, program=world.closed))
     world.session.commit()
     for status, verification in product(PhysicalCopyStatus, Verification):
-        with catalog.begin() as connection:
-            connection.execute(sa.update(PhysicalCopy).values(status=status, verification=verification))
+        force(catalog, sa.update(PhysicalCopy).values(status=status, verification=verification))
 
         (row,) = read_view(catalog, TABLE)
         (copy,) = read_view(catalog, "fyst.copies")
@@ -109,7 +111,7 @@ def test_data_are_reached_as_long_as_a_copy_remains(catalog: Database, world: An
 
 
 def test_one_copy_of_several_is_enough_and_copies_of_single_files_do_not_count(
-    catalog: Database, world: Any, read_view: ReadView
+    catalog: Database, world: Any, force: Force, read_view: ReadView
 ) -> None:
     package = world.package(world.unit(world.orion), files=1, copies=2)
     (file,) = package.files
@@ -118,11 +120,9 @@ def test_one_copy_of_several_is_enough_and_copies_of_single_files_do_not_count(
     copies = sa.update(PhysicalCopy).where(PhysicalCopy.raw_data_package_id.is_not(None))
     first = sa.select(sa.func.min(PhysicalCopy.id)).where(PhysicalCopy.raw_data_package_id.is_not(None))
 
-    with catalog.begin() as connection:
-        connection.execute(copies.where(PhysicalCopy.id == first.scalar_subquery()).values(status="deleted"))
+    force(catalog, copies.where(PhysicalCopy.id == first.scalar_subquery()).values(status="deleted"))
     assert read_view(catalog, TABLE)[0]["access_url"] is not None
-    with catalog.begin() as connection:
-        connection.execute(copies.values(status="deleted"))
+    force(catalog, copies.values(status="deleted"))
     assert read_view(catalog, TABLE)[0]["access_url"] is None
 
 

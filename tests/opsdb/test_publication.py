@@ -28,6 +28,7 @@ from catalog.settings import PublicationSettings
 
 PACKAGE = UUID("00000000-0000-4000-8000-000000000001")
 DID = f"ivo://ccat.example/raw?{PACKAGE}"
+Force = Callable[[Database, sa.Executable], None]
 SETTINGS = PublicationSettings(authority="ccat.example", path="raw")
 
 
@@ -116,16 +117,16 @@ def test_an_unknown_identifier_and_an_empty_reason_are_refused(observed: Databas
             withdraw(connection, DID, "  ")
 
 
-def test_holdings_are_counted(observed: Database) -> None:
+def test_holdings_are_counted(observed: Database, force: Force) -> None:
     with observed.begin() as connection:
         connection.execute(
             sa.update(RawDataPackage).where(RawDataPackage.id == PACKAGE).values(state=PackageState.ARCHIVED)
         )
-        connection.execute(
-            sa.update(PhysicalCopy)
-            .where(PhysicalCopy.raw_data_package_id == PACKAGE, PhysicalCopy.data_location_id == 1)
-            .values(status=PhysicalCopyStatus.DELETED)
-        )
+    gone = sa.update(PhysicalCopy).where(
+        PhysicalCopy.raw_data_package_id == PACKAGE, PhysicalCopy.data_location_id == 1
+    )
+    force(observed, gone.values(status=PhysicalCopyStatus.DELETED))
+    with observed.engine.connect() as connection:
         holdings = read_holdings(connection)
     assert holdings.packages == {
         PackageState.WAITING: 1,

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from catalog.db import Database
-from catalog.opsdb.models import RawDataFile, RawDataPackage, ResolveQueue, Source
+from catalog.opsdb.models import PhysicalCopy, RawDataFile, RawDataPackage, ResolveQueue, Source
 from catalog.opsdb.routes import ROUTES
 from catalog.opsdb.triggers import queue_suspended
 
@@ -19,6 +19,7 @@ SECOND_PACKAGE = UUID("00000000-0000-4000-8000-000000000002")
 BOTH = {PACKAGE, SECOND_PACKAGE}
 
 Queued = Callable[[], set[UUID]]
+Force = Callable[[Database, sa.Executable], None]
 
 
 def run(database: Database, statement: str) -> None:
@@ -77,7 +78,7 @@ def run(database: Database, statement: str) -> None:
         ("UPDATE ops.raw_data_package SET size_bytes = size_bytes", set()),
         ("UPDATE ops.observing_program SET updated_at = created_at", set()),
         ("UPDATE ops.observatory SET name = 'Another'", set()),
-        ("UPDATE ops.physical_copy SET status = 'deleted'", set()),
+        ("UPDATE ops.physical_copy SET status = 'deletion_scheduled'", set()),
         ("UPDATE ops.site SET name = 'Chajnantor'", set()),
     ],
 )
@@ -155,9 +156,9 @@ def test_a_bulk_load_queues_too(observed: Database, queued: Queued) -> None:
     ],
 )
 def test_a_row_in_the_place_of_another_queues_the_packages_of_both(
-    observed: Database, queued: Queued, statement: str
+    observed: Database, queued: Queued, force: Force, statement: str
 ) -> None:
-    run(observed, "UPDATE physical_copy SET status = 'deleted'")
+    force(observed, sa.update(PhysicalCopy).values(status="deleted"))
     with observed.engine.connect() as connection:
         raw = connection.connection.driver_connection
         assert raw is not None

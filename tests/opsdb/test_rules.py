@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from catalog.opsdb.refusals import translate_integrity
 
 PACKAGE = "00000000-0000-4000-8000-000000000001"
 SECOND_PACKAGE = "00000000-0000-4000-8000-000000000002"
+Force = Callable[[Database, sa.Executable], None]
 
 
 def run(database: Database, statement: str) -> int:
@@ -106,7 +108,7 @@ def test_truncate_is_refused_as_well(observed: Database, table: str) -> None:
     [
         "UPDATE ops.site SET name = 'Chajnantor', key = key",
         "UPDATE ops.data_location SET active = (1 = 0)",
-        "UPDATE ops.physical_copy SET status = 'deleted'",
+        "UPDATE ops.physical_copy SET status = 'deletion_scheduled'",
         "UPDATE catalog.package_publication SET obs_publisher_did = obs_publisher_did",
         "DELETE FROM ops.raw_data_file WHERE name = 'none such'",
         "DELETE FROM ops.physical_copy WHERE id = 0",
@@ -131,10 +133,11 @@ def test_bytes_of_a_package_change_until_a_copy_is_verified(observed: Database) 
 
 
 @pytest.mark.parametrize("later", ["ok", "missing", "mismatch", "never"])
-def test_bytes_of_a_package_are_fixed_once_a_copy_was_verified(observed: Database, later: str) -> None:
+def test_bytes_of_a_package_are_fixed_once_a_copy_was_verified(observed: Database, force: Force, later: str) -> None:
     run(observed, f"UPDATE ops.physical_copy SET verification = 'ok' WHERE raw_data_package_id = '{PACKAGE}'")
     run(observed, f"UPDATE ops.physical_copy SET verification = '{later}' WHERE raw_data_package_id = '{PACKAGE}'")
-    run(observed, "UPDATE ops.physical_copy SET last_ok_at = NULL, status = 'deleted'")
+    run(observed, "UPDATE ops.physical_copy SET last_ok_at = NULL")
+    force(observed, sa.update(PhysicalCopy).values(status="deleted"))
     for change in CHANGES:
         sentence = refusal(observed, f"UPDATE ops.raw_data_package SET {change} WHERE id = '{PACKAGE}'")
         assert sentence.startswith("size and checksum of a package never change once a copy has been verified")
@@ -195,14 +198,14 @@ def test_rules_hold_for_the_orm_too(observed: Database, model: type[Any], senten
     assert sentence in translate_integrity(refused.value).message
 
 
-def test_a_new_copy_may_take_the_place_of_a_deleted_one_only(observed: Database) -> None:
+def test_a_new_copy_may_take_the_place_of_a_deleted_one_only(observed: Database, force: Force) -> None:
     again = (
         "INSERT INTO ops.physical_copy (type, data_location_id, raw_data_package_id) "
         f"SELECT type, data_location_id, raw_data_package_id FROM ops.physical_copy "
         f"WHERE raw_data_package_id = '{PACKAGE}'"
     )
     assert "there is another with the same raw_data_package_id and data_location_id" in refusal(observed, again)
-    run(observed, "UPDATE ops.physical_copy SET status = 'deleted'")
+    force(observed, sa.update(PhysicalCopy).values(status="deleted"))
     assert run(observed, again) == 2
     with observed.engine.connect() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(PhysicalCopy)) == 6

@@ -17,6 +17,10 @@ from catalog.opsdb.models.declarative import (
     OurBase,
     share_defaults,
 )
+from catalog.opsdb.models.lifecycle import (
+    LifecycleMove,
+    MoveNote,
+)
 from catalog.opsdb.models.location import (
     DataLocation,
     DiskDataLocation,
@@ -105,7 +109,9 @@ __all__ = [
     "Instrument",
     "InstrumentModule",
     "InstrumentModuleConfiguration",
+    "LifecycleMove",
     "LongTermArchiveTransfer",
+    "MoveNote",
     "ObsMode",
     "ObsUnit",
     "ObsUnitSlot",

@@ -1,4 +1,4 @@
-"""Triggers on the operations tables: the clock of each row, the rules that no CHECK can say, the resolve queue.
+"""Triggers on the operations tables: clock of each row, rules that no CHECK can say, moves of states, resolve queue.
 
 They are installed from code, not by migrations, and work for every writer: the ORM, bulk loads and plain SQL. Their
 names, and those of their functions on PostgreSQL, start with ``opsdb_``.

@@ -9,6 +9,7 @@ from catalog.opsdb.models import (
     DataLocation,
     DiskDataLocation,
     InstrumentModuleConfiguration,
+    LifecycleMove,
     ObservationConfiguration,
     OpsBase,
     PackagePublication,
@@ -34,6 +35,7 @@ _NEVER_DELETED: dict[type[DeclarativeBase], str] = {
     S3DataLocation: f"an S3 location is never deleted from the records; {_INACTIVE}",
     TapeDataLocation: f"a tape location is never deleted from the records; {_INACTIVE}",
     PackagePublication: "the public identifier of a package is never deleted; withdraw the package instead",
+    LifecycleMove: "the history of states is never deleted",
 }
 _FIXED: tuple[tuple[type[DeclarativeBase], tuple[str, ...], str], ...] = (
     (Site, ("id", "key"), "the key of a site never changes, because links hold it; give it another name instead"),
@@ -42,6 +44,7 @@ _FIXED: tuple[tuple[type[DeclarativeBase], tuple[str, ...], str], ...] = (
         ("raw_data_package_id", "obs_publisher_did"),
         "the public identifier of a package never changes once it is set",
     ),
+    (LifecycleMove, tuple(LifecycleMove.__table__.columns.keys()), "the history of states never changes"),
     (Source, ("type",), "the type of a source never changes; make a new source instead"),
     (DataLocation, ("storage_type",), "the storage type of a location never changes; make a new location instead"),
     (ObservationConfiguration, ("type",), "the type of an observation configuration never changes; make a new one"),
