@@ -207,9 +207,10 @@ class FileWriter:
 
     def discard(self) -> None:
         """Remove the file, finished or not."""
+        with suppress(Exception):  # what could not be written before cannot be written now, on a full disk
+            self._handle.close()
         try:
             with suppress(FileNotFoundError), _plainly():
-                self._handle.close()
                 self._fs.rm_file(self._location)
         except UnavailableError:
             _LOG.warning("a file of a job could not be removed; it goes with its job")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -19,7 +20,7 @@ from catalog.errors import (
     QuotaError,
     UnavailableError,
 )
-from catalog.uws.job import Client, IncomingFile, Job, JobError, JobRef, StoredFile
+from catalog.uws.job import Client, IncomingFile, Job, JobError, JobRef, Parameter, StoredFile
 from catalog.uws.parameters import JobRequest, is_storable, merge, parse_request, parse_seconds, parse_time
 from catalog.uws.phase import FINISHED, Phase
 from catalog.uws.results import ResultStore
@@ -103,13 +104,13 @@ class JobService:
 
         Raises:
             ParameterError: A single-valued parameter is repeated, or one of UWS has a value that it cannot have.
-            QuotaError: The caller has too many jobs, or too many bytes of results.
+            QuotaError: The caller has too many jobs, or too many bytes of uploads and results.
         """
         request = parse_request(pairs, multiple=self._multiple)
         self._check_jobs(client)
         job_id = self._store.new_id()
         try:
-            stored = self._save(job_id, files)
+            stored = self._save(job_id, files, client)
             self._store.create(
                 client,
                 merge((), request, stored, multiple=self._multiple),
@@ -171,16 +172,17 @@ class JobService:
             AuthorizationError: It is another's.
             PhaseError: It is not PENDING any more.
             ParameterError: As in `create`.
+            QuotaError: The caller has too many bytes of uploads and results.
         """
-        self.get(job_id, client=client)
+        job = self.get(job_id, client=client)
         request = parse_request(pairs, multiple=self._multiple)
-        stored = self._save(job_id, files)
+        stored = self._save(job_id, files, job.client)
         try:
-            self._change(job_id, request, stored)
+            replaced = self._change(job_id, request, stored)
         except BaseException:
-            for _, file in stored:
-                self._files.remove_file(file)
+            self._forget(file for _, file in stored)
             raise
+        self._forget(replaced)
         return self.run(job_id, client=client) if request.is_run else self.get(job_id, client=client)
 
     def run(self, job_id: str, *, client: Client) -> Job:
@@ -333,25 +335,49 @@ class JobService:
         else:
             self._store.queue(job.id)
 
-    def _change(self, job_id: str, request: JobRequest, files: Sequence[tuple[str, StoredFile]]) -> None:
+    def _change(
+        self, job_id: str, request: JobRequest, files: Sequence[tuple[str, StoredFile]]
+    ) -> Sequence[StoredFile]:
+        """Change a PENDING job; returns the files that belong to it no more."""
         values: dict[str, object] = {}
         if request.run_id is not None:
             values["run_id"] = request.run_id
         if request.execution_duration is not None:
             values["execution_duration"] = self._limits.duration(request.execution_duration)
-        change = partial(merge, request=request, files=files, multiple=self._multiple)
+        replaced: list[StoredFile] = []
+
+        def change(old: tuple[Parameter, ...]) -> tuple[Parameter, ...]:
+            new = merge(old, request, files, multiple=self._multiple)
+            replaced.extend(each.file for each in old if each.file is not None and each not in new)
+            return new
+
         self._store.change_pending(job_id, change, **values)
         if request.destruction is not None:
             self._store.set_destruction(job_id, partial(self._limits.destruction, request.destruction))
+        return replaced
 
-    def _save(self, job_id: str, files: Sequence[IncomingFile]) -> Sequence[tuple[str, StoredFile]]:
-        """Keep the files of a request, under names of our own."""
+    def _save(self, job_id: str, files: Sequence[IncomingFile], client: Client) -> Sequence[tuple[str, StoredFile]]:
+        """Keep the files of a request, under names of our own, as far as the client may keep so much."""
         if not all(is_storable(each.name + each.content_type) for each in files):
             raise ParameterError("the name or the type of a file holds characters that are no text")
-        return [
-            (each.name, self._files.save(job_id, f"upload-{secrets.token_hex(4)}", each.file, each.content_type))
-            for each in files
-        ]
+        left = self.bytes_left(client) if files else None
+        saved: list[tuple[str, StoredFile]] = []
+        try:
+            for each in files:
+                name = f"upload-{secrets.token_hex(4)}"
+                saved.append((each.name, self._files.save(job_id, name, each.file, each.content_type)))
+                if left is not None and sum(file.size for _, file in saved) > left:
+                    raise self._too_many_bytes(client)
+        except BaseException:
+            self._forget(file for _, file in saved)
+            raise
+        return saved
+
+    def _forget(self, files: Iterable[StoredFile]) -> None:
+        """Remove files that belong to no job; what stays behind goes with the job."""
+        with suppress(UnavailableError):
+            for file in files:
+                self._files.remove_file(file)
 
     def _check_jobs(self, client: Client) -> None:
         if client.key is None:
@@ -366,13 +392,16 @@ class JobService:
 
     def _check_bytes(self, client: Client) -> None:
         if self.bytes_left(client) == 0:
-            assert client.key is not None  # noqa: S101  (nobody in particular has no bound)
-            usage = self._store.usage(client.key)
-            raise QuotaError(
-                f"your jobs keep {usage.bytes:,} bytes; at most {self._limits.bytes_per_caller:,} are kept",
-                retry_after=_retry_after(usage),
-                hint="Delete jobs whose results are not needed any more.",
-            )
+            raise self._too_many_bytes(client)
+
+    def _too_many_bytes(self, client: Client) -> QuotaError:
+        assert client.key is not None  # noqa: S101  (nobody in particular has no bound)
+        usage = self._store.usage(client.key)
+        return QuotaError(
+            f"your jobs keep {usage.bytes:,} bytes; at most {self._limits.bytes_per_caller:,} are kept",
+            retry_after=_retry_after(usage),
+            hint="Delete jobs whose results are not needed any more.",
+        )
 
 
 def _retry_after(usage: Usage) -> int:

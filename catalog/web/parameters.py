@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +29,7 @@ _MAX_FILES = 100
 _BODY_SECONDS = 60.0
 _SLOWEST = 64 * 1024  # bytes per second that a body which takes longer must come with
 _DISCARD_SECONDS = 2.0
+_MEDIA_TYPE = re.compile("[!-~]([ -~]{0,200}[!-~])?")  # what a header of an answer can say again
 _URLENCODED = "application/x-www-form-urlencoded"
 _MULTIPART = "multipart/form-data"
 
@@ -104,7 +106,9 @@ async def _multipart(
 
 
 def _uploaded(name: str, value: UploadFile) -> UploadedFile:
-    return UploadedFile(name, value.content_type or "", value.size or 0, value.file)
+    content_type = (value.content_type or "").strip()
+    stated = content_type if _MEDIA_TYPE.fullmatch(content_type) else ""
+    return UploadedFile(name, stated, value.size or 0, value.file)
 
 
 class _Parts(MultiPartParser):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import resource
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -269,6 +271,31 @@ def test_the_bytes_kept_are_bounded_for_each_caller(open_house: Callable[..., An
     assert house.jobs.run(job.id, client=HERE).phase is Phase.QUEUED
 
 
+def test_uploads_count_among_the_bytes_kept_before_a_job_is_run(open_house: Callable[..., Any]) -> None:
+    house = open_house(bytes_per_caller=10)
+    with pytest.raises(QuotaError, match="at most 10"):
+        house.jobs.create([], client=HERE, files=[house.part("f", b"012345"), house.part("g", b"678901")])
+    assert house.paths() == set()
+    job = house.jobs.create([], client=HERE, files=[house.part("f", b"01234567")])
+    kept = house.paths()
+    for client in (HERE, THERE):  # whoever knows the job: it counts for the one who made it
+        with pytest.raises(QuotaError):
+            house.jobs.add_parameters(job.id, [], client=client, files=[house.part("g", b"890")])
+    assert house.paths() == kept
+    house.jobs.add_parameters(job.id, [], client=HERE, files=[house.part("g", b"89")])
+    with pytest.raises(QuotaError):
+        house.jobs.create([], client=HERE, files=[house.part("f", b"0")])
+    house.jobs.create([], client=THERE, files=[house.part("f", b"0123456789")])
+
+
+def test_an_upload_that_is_replaced_takes_no_room_any_more(house: Any) -> None:
+    job = house.jobs.create([], client=HERE, files=[house.part("f", b"old"), house.part("g", b"other")])
+    for content in (b"newer", b"newest"):
+        job = house.jobs.add_parameters(job.id, [], client=HERE, files=[house.part("f", content)])
+    assert house.paths() == {each.file.path for each in job.parameters}
+    assert sorted(each.file.size for each in job.parameters) == [5, 6]
+
+
 def test_a_deleted_job_leaves_nothing(house: Any) -> None:
     job = house.jobs.create([("QUERY", "x")], client=ALICE, files=[house.part("f", b"abc")])
     assert len(house.paths()) == 1
@@ -350,6 +377,23 @@ def test_results_in_a_store_of_unknown_kind_are_refused(house: Any) -> None:
     files = ResultStore("nonsense://bucket", store=lambda: "x")
     with pytest.raises(SettingsError, match=r"jobs\.results"):
         files.save("j", "n", house.part("f", b"").file, "")
+
+
+def test_a_disk_that_is_full_keeps_no_part_of_a_result(house: Any) -> None:
+    """Files that may not grow stand for the full disk: writing fails, and so does closing what is not written yet."""
+    writer = house.files.create("j1", "result-1", "")
+    former, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(UnavailableError, match="store of results"):
+            house.files.save("j2", "result-1", io.BytesIO(bytes(10_000)), "")
+        writer.write(bytes(4000))
+        with pytest.raises(UnavailableError, match="store of results"):
+            writer.write(bytes(200_000))
+        writer.discard()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (former, hard))
+    assert house.paths() == set()
 
 
 def test_results_lie_in_an_object_store_as_well(house: Any) -> None:

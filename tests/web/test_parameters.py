@@ -70,6 +70,21 @@ def test_a_multipart_body_brings_parameters_and_files_in_their_order() -> None:
     assert all(each.file.closed for each in form.files)
 
 
+def test_a_file_is_called_only_what_a_header_can_say() -> None:
+    for stated, kept in [
+        (" text/csv; header=absent \t", "text/csv; header=absent"),
+        ("text/html\x0bx", ""),
+        ("text/\xe9", ""),
+        ("text/" + "x" * 300, ""),
+    ]:
+        part = (
+            f'--b\r\nContent-Disposition: form-data; name="t"; filename="t"\r\nContent-Type: {stated}\r\n\r\nx\r\n--b--'
+        )
+        form = form_of(content=part.encode("latin-1"), headers={"content-type": "multipart/form-data; boundary=b"})
+        form.close()
+        assert [each.content_type for each in form.files] == [kept]
+
+
 def test_files_are_bounded_together_and_parameters_apart_from_them() -> None:
     parts = [("a", ("a", b"x" * 600)), ("b", ("b", b"x" * 400)), ("QUERY", (None, "y" * 5000))]
     form = form_of(1000, files=parts)

@@ -24,6 +24,7 @@ from catalog.vo.table import Table, TableStream
 __all__ = ["read_fields", "read_votable"]
 
 _PIECE = 64 * 1024
+_MAX_TOKEN = 16 * _PIECE  # expat looks at an unfinished tag or comment anew with every piece
 _MAX_DEPTH = 50
 _MAX_NAME = 1000
 _MAX_DESCRIPTION = 10_000
@@ -40,7 +41,7 @@ def read_votable(file: IO[bytes], *, max_columns: int) -> TableStream:
     Raises:
         UsageError: The document is not well-formed, holds no table, or a FIELD is wrong; while rows are read, also
             that a cell is. Says the line, or the row and column.
-        ResourceLimitError: Too many columns, too deep a nesting, too large a cell.
+        ResourceLimitError: Too many columns, too deep a nesting, too large a cell or tag.
     """
     reading = _Reading(file, max_columns)
     try:
@@ -66,6 +67,7 @@ class _Reading:
 
     def __init__(self, file: IO[bytes], max_columns: int) -> None:
         self._file = file
+        self._parsed = 0
         self._parser = expat.ParserCreate()
         self._parser.buffer_text = True
         self._parser.buffer_size = _PIECE
@@ -124,6 +126,11 @@ class _Reading:
             if fault.message.startswith("row "):
                 raise
             raise UsageError(f"line {self._parser.CurrentLineNumber}: {fault.message}") from None
+        self._parsed += len(piece)
+        if self._parsed - self._parser.CurrentByteIndex > _MAX_TOKEN:
+            raise ResourceLimitError(
+                f"line {self._parser.CurrentLineNumber}: a tag or a comment is longer than {_MAX_TOKEN:,} bytes"
+            )
         return bool(piece)
 
 
