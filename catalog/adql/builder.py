@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 from lark import Token, Transformer
 
 from catalog.adql import nodes
-from catalog.adql.calls import miscall
+from catalog.adql.calls import GEOMETRIES, miscall, without_null_frame
 from catalog.adql.lexer import LITERAL
 from catalog.adql.nodes import Name, Span
 
@@ -77,8 +77,9 @@ class TreeBuilder(Transformer[Token, nodes.Query]):
         return nodes.Number(_number(str(token), _span(token)), span=_span(token))
 
     def string(self, children: Children) -> nodes.String:
-        (token,) = children
-        return nodes.String(_unquote(str(token)), span=_span(token))
+        """Pieces that follow each other are one text, as in ADQL 2.0."""
+        value = "".join(_unquote(str(token)) for token in children)
+        return nodes.String(value, span=_span(children[0]).to(_span(children[-1])))
 
     def null(self, children: Children) -> nodes.Null:
         return nodes.Null(span=_span(children[0]))
@@ -96,6 +97,9 @@ class TreeBuilder(Transformer[Token, nodes.Query]):
         return nodes.Arithmetic(operands, operators, span=operands[0].span.to(operands[-1].span))
 
     def concatenation(self, children: Children) -> nodes.Concatenation:
+        for operand in children:
+            if isinstance(operand, nodes.FunctionCall) and operand.name in GEOMETRIES:
+                raise MisplacedError(f"|| joins text; {operand.name} gives a geometry", operand.span, "type")
         return nodes.Concatenation(tuple(children), span=children[0].span.to(children[-1].span))
 
     def arguments(self, children: Children) -> tuple[nodes.Expression, ...]:
@@ -103,7 +107,7 @@ class TreeBuilder(Transformer[Token, nodes.Query]):
 
     def function(self, children: Children) -> nodes.FunctionCall:
         token, arguments = children
-        call = nodes.FunctionCall(str(token).upper(), arguments or (), span=_span(token))
+        call = without_null_frame(nodes.FunctionCall(str(token).upper(), arguments or (), span=_span(token)))
         wrong = miscall(call)
         if wrong is not None:
             raise MisplacedError(wrong.message, wrong.span, "arguments")

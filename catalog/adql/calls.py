@@ -5,12 +5,13 @@ What kinds of values they take is the resolver's affair. User-defined functions 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from catalog.adql import nodes
 from catalog.adql.nodes import Expression, FunctionCall, Span
 
-__all__ = ["Miscall", "miscall"]
+__all__ = ["GEOMETRIES", "Miscall", "miscall", "without_null_frame"]
 
 
 class Miscall(NamedTuple):
@@ -62,6 +63,19 @@ _FORMS = {name: _Form(f"{name}(number)", 1, 1) for name in _ONE.split()} | {
 _FRAMED = frozenset({"POINT", "CIRCLE", "BOX", "POLYGON"})
 """They may begin with the name of a coordinate system."""
 
+GEOMETRIES = _FRAMED | {"REGION", "CENTROID"}
+"""Functions whose value is a geometry."""
+
+
+def without_null_frame(call: FunctionCall) -> FunctionCall:
+    """The call without a NULL that stands for the name of a coordinate system, as ``POINT(NULL, 10, 20)`` has one."""
+    arguments = call.arguments
+    if call.name not in _FRAMED or not arguments or not isinstance(arguments[0], nodes.Null):
+        return call
+    form = _FORMS[call.name]
+    is_frame = form.takes(len(arguments) - 1) and not form.takes(len(arguments))
+    return replace(call, arguments=arguments[1:]) if is_frame else call
+
 
 def miscall(call: FunctionCall) -> Miscall | None:
     """What the grammar has against a call; None when it may stand, or the function is none of the grammar's."""
@@ -92,6 +106,8 @@ def _literal_wanted(call: FunctionCall, arguments: tuple[Expression, ...]) -> Mi
         return Miscall("the seed is a whole number, written out", last.span)
     if call.name == "REGION" and not isinstance(last, nodes.String):
         return Miscall("REGION takes text in single quotes, written out", call.span if last is None else last.span)
+    if call.name == "COALESCE" and all(isinstance(each, nodes.Null) for each in arguments):
+        return Miscall("COALESCE wants a value beside NULL", call.span if last is None else last.span)
     if call.name == "IN_UNIT" and not isinstance(last, nodes.String):
         return Miscall("the unit is text in single quotes, written out", call.span if last is None else last.span)
     return None

@@ -36,10 +36,11 @@ _ITEM = rf"(?:{_STRING}|[+-]?[ \t\r\n\f]*(?:{_NUMBER}))"
 _GAP = r"[ \t\r\n\f]*"
 _LITERALS = re.compile(rf"\({_GAP}{_ITEM}(?:{_GAP},{_GAP}{_ITEM})*{_GAP}\)")
 
+# A word may stick to a number, as in ``ORDER BY 2desc``; what looks like a number of another kind is refused.
 _TOKEN = re.compile(
     rf"""(?P<space>(?:[ \t\r\n\f]+|--[^\r\n]*)+)
     |(?P<word>[A-Za-z][A-Za-z0-9_]*)
-    |(?P<number>(?:{_NUMBER})(?![A-Za-z0-9_.]))
+    |(?P<number>(?!0[xX])(?:{_NUMBER})(?![0-9_.]|[eE](?![A-Za-z])))
     |(?P<string>{_STRING})
     |(?P<delimited>"[^"]+(?:""[^"]*)*"|"(?:""[^"]*)+")
     |(?P<comparison><>|!=|<=|>=|[=<>](?!=))

@@ -119,7 +119,7 @@ def _region(call: FunctionCall, fault: Fault) -> FunctionCall:
         rest = rest[1:]
     try:
         if word in ("POSITION", "POINT", "BOX"):
-            name, values = "BOX" if word == "BOX" else "POINT", [float(number) for number in rest]
+            name, values = "BOX" if word == "BOX" else "POINT", [parse_number(number) for number in rest]
         else:
             region = parse_region(string.value)
             if isinstance(region, Circle):

@@ -88,9 +88,6 @@ def _statements(place: Place) -> Iterator[Advice]:
     if place.word() == ";" or place.word(-1) == ";":
         hint = "one query at a time, with at most one ; at its end"
         yield Advice(hint, place.drop(place.at, place.at) if place.word() == ";" else None)
-    if place.kind() == "string" == place.kind(-1):
-        text = place.insert(place.at, "|| ")
-        yield Advice("ADQL does not join neighbouring strings; write 'a' || 'b'", text)
     if place.kind() == "name" and place.kind(-1) not in ("word", "name"):
         yield Advice("text stands in single quotes; double quotes are for names")
 
