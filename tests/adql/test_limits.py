@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from typing import Any
 
@@ -80,7 +81,7 @@ TAKEN = {
     "a chain of WITH": chain(60),
     "WITH that doubles": "WITH c0 AS (" + SELECT + ")" + "".join(
         f", c{n} AS (SELECT a.s_ra FROM c{n - 1} AS a, c{n - 1} AS b)" for n in range(1, 30)) + " SELECT * FROM c29",
-    "a polygon of 99 corners": WHERE + f"1 = CONTAINS(POINT(s_ra, s_dec), POLYGON({', '.join(f'{n / 10}, {n % 7}' for n in range(99))}))",
+    "a polygon of 99 corners": WHERE + f"1 = CONTAINS(POINT(s_ra, s_dec), POLYGON({', '.join(f'{50 + 9 * math.cos(n / 16):.4f}, {9 * math.sin(n / 16):.4f}' for n in range(99))}))",
 }  # fmt: skip
 
 REFUSED = {
