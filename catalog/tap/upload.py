@@ -27,7 +27,7 @@ __all__ = ["UploadLimits", "UploadService", "Uploads"]
 _GZIP = b"\x1f\x8b"
 _PIECE = 64 * 1024
 _MEMORY = 2**20
-_UNPACKED = 20  # times the limit of bytes that tables may be when kept
+_UNPACKED = 20  # times the limit of bytes that tables may be when read and kept
 _PARAM = "param:"
 
 
@@ -166,11 +166,13 @@ class UploadService:
         with read_table(content, content_type, max_columns=self._limits.columns) as stream:
             stored = StoredUpload(name, number, stream.table)
             opened.callback(stored.close)
+            unpacked = 0
             for batch in stream:
+                unpacked += batch.nbytes
                 if stored.rows + batch.num_rows > self._limits.rows:
                     raise ResourceLimitError(f"it has more than {self._limits.rows:,} rows (tap.upload_limit_rows)")
                 stored.add(batch)
-                if stored.bytes > _UNPACKED * self._limits.bytes:
+                if max(unpacked, stored.bytes) > _UNPACKED * self._limits.bytes:
                     raise ResourceLimitError("it is too large when unpacked (tap.upload_limit_bytes)")
         return stored
 

@@ -261,6 +261,7 @@ def test_a_dtd_elsewhere_is_passed_by_and_its_entities_are_unknown() -> None:
         (tabledata(rows="<TR><TD>1</TD><TD>a</TD></TR>" + "<?x " + "y" * 2**21), "a tag or a comment is longer"),
         (tabledata(f'<FIELD name="{"x" * 2000}" datatype="int"/>', ""), "longer than 1000 characters"),
         (tabledata('<FIELD name="x" datatype="int" arraysize="999999999x999999999"/>', ""), "larger than 16,777,216"),
+        (tabledata('<FIELD name="x" datatype="double" arraysize="2000000"/>' * 5), "rows of the table are larger than"),
         (binary(FIELDS, b"\0\0\0\1\x7f\xff\xff\xff"), "row 1, column s: the cell is larger than 16,777,216 bytes"),
     ],
 )

@@ -16,7 +16,7 @@ from catalog.dali import UploadedFile, UploadedTable
 from catalog.errors import ParameterError, QueryError, ResourceLimitError
 from catalog.formats.encoder import encode
 from catalog.formats.media import parse_format
-from catalog.formats.reading.fields import MAX_CELL_BYTES
+from catalog.formats.reading.fields import MAX_CELL_BYTES, MAX_ROW_BYTES
 from catalog.formats.reading.table import READABLE_TYPES
 from catalog.settings import TapSettings
 from catalog.tap.fetch import Fetcher
@@ -299,6 +299,15 @@ def test_limits_are_named_with_the_table() -> None:
         service(bytes=0).open(two, files)
 
 
+def test_cells_that_grow_when_they_are_read_are_bounded() -> None:
+    """A cell without a character is an array of as many nulls as its column says."""
+    field, row = '<FIELD name="x" datatype="double" arraysize="100000"/>', "<TR><TD/></TR>"
+    table = f"<TABLE>{field}<DATA><TABLEDATA>{row * 30}</TABLEDATA></DATA></TABLE>"
+    content = f"<VOTABLE><RESOURCE>{table}</RESOURCE></VOTABLE>".encode()
+    with pytest.raises(ResourceLimitError, match="uploaded table t: it is too large when unpacked"):
+        service().open([UploadedTable("t", "param:t")], [part(content)])
+
+
 def test_as_many_columns_as_are_allowed_fit_the_databases(catalog: Catalog) -> None:
     kinds = [
         (Column("t", Datatype.CHAR, "*", xtype="timestamp"), "2026-04-01T12:00:00"),
@@ -428,6 +437,7 @@ def test_the_page_on_uploads_has_the_limits_and_types_of_the_code() -> None:
     for name in ("upload_limit_bytes", "upload_limit_rows", "upload_limit_tables"):
         assert f"| `tap.{name}`, {getattr(tap, name):,} |" in page
     assert f"| `tap.upload_fetch_s`, {tap.upload_fetch_s:g} |" in page
+    assert f"| bytes of a row whose cells have a fixed size | {MAX_ROW_BYTES:,} |" in page
     assert f"| columns of a table | {UploadLimits(1, 1, 1).columns} |" in page
     assert f"| bytes of a cell | {MAX_CELL_BYTES:,} |" in page
     for media_type in READABLE_TYPES:

@@ -16,10 +16,13 @@ from catalog.formats.cells import array_length
 from catalog.vo.table import Column
 from catalog.vo.types import Datatype
 
-__all__ = ["MAX_CELL_BYTES", "Field", "distinct_names", "only_marks", "parse_field", "rows_at_once"]
+__all__ = ["MAX_CELL_BYTES", "MAX_ROW_BYTES", "Field", "distinct_names", "only_marks", "parse_field", "rows_at_once"]
 
 MAX_CELL_BYTES = 16 * 2**20
 """Longest cell, as it comes."""
+
+MAX_ROW_BYTES = 4 * MAX_CELL_BYTES
+"""Longest row in memory, where the descriptions of its cells tell."""
 
 Lengths = npt.NDArray[np.int64]
 
@@ -83,8 +86,15 @@ def only_marks(elements: pa.Array, lengths: Lengths, mark: pa.Scalar) -> npt.NDA
 
 
 def rows_at_once(fields: Sequence[Field]) -> int:
-    """Rows to make a batch of, so that it is of a size to work with."""
-    return max(1, min(_AT_ONCE, _AT_ONCE_BYTES // max(1, sum(field.cell_bytes for field in fields))))
+    """Rows to make a batch of, so that it is of a size to work with.
+
+    Raises:
+        ResourceLimitError: One row is too large already.
+    """
+    row_bytes = sum(field.cell_bytes for field in fields)
+    if row_bytes > MAX_ROW_BYTES:
+        raise ResourceLimitError(f"the rows of the table are larger than {MAX_ROW_BYTES:,} bytes")
+    return max(1, min(_AT_ONCE, _AT_ONCE_BYTES // max(1, row_bytes)))
 
 
 def parse_field(
