@@ -1,0 +1,393 @@
+"""Which copies may be deleted, and what is left then: one SELECT, for rehearsal, for execution and for the audit.
+
+A copy stands for the packages whose content it carries: itself a package, a file of one, or a transfer package of
+many. What is counted on are survivors: copies of these packages in long-term archives that were found whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import aliased
+
+from catalog.opsdb.enums import LocationType, PackageState, PhysicalCopyStatus, Status, Verification
+from catalog.opsdb.models import (
+    DataLocation,
+    DataTransfer,
+    LongTermArchiveTransfer,
+    PhysicalCopy,
+    RawDataFile,
+    RawDataPackage,
+    Site,
+    StagingJob,
+    data_transfer_package_member,
+    staging_job_package,
+)
+
+__all__ = [
+    "CLOCK_MARGIN_S",
+    "DeletionRules",
+    "Refusal",
+    "Survivor",
+    "Verdict",
+    "read_clock",
+    "read_survivors",
+    "read_verdicts",
+    "subjects_of",
+    "verdicts",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class DeletionRules:
+    """What must be left when a copy goes."""
+
+    survivors: int = 1
+    """Verified archive copies that must be left when a copy at a source, buffer or processing location goes."""
+
+    archive_sites: int = 2
+    """Sites with a verified archive copy that must be left when an archive copy goes."""
+
+    archive_media: int = 1
+    """Kinds of storage with a verified archive copy that must be left when an archive copy goes."""
+
+    verified_within_days: float = 365.0
+    """How long a verification counts."""
+
+
+class Refusal(StrEnum):
+    """Why a copy may not go; the first that applies."""
+
+    IN_USE = "in_use"
+    NOT_PACKAGED = "not_packaged"
+    CONTENTS_UNKNOWN = "contents_unknown"
+    NOT_ARCHIVED = "not_archived"
+    NO_SURVIVOR = "no_survivor"
+    TOO_FEW_SURVIVORS = "too_few_survivors"
+    TOO_FEW_SITES = "too_few_sites"
+    TOO_FEW_MEDIA = "too_few_media"
+
+    @property
+    def sentence(self) -> str:
+        """In words."""
+        return _SENTENCES[self]
+
+
+_SENTENCES = {
+    Refusal.IN_USE: "a transfer or a staging that is not over begins or ends with it",
+    Refusal.NOT_PACKAGED: "its file is in no package",
+    Refusal.CONTENTS_UNKNOWN: "nothing says which packages the transfer package holds",
+    Refusal.NOT_ARCHIVED: "a package that it carries is not archived",
+    Refusal.NO_SURVIVOR: "no verified copy in a long-term archive would be left",
+    Refusal.TOO_FEW_SURVIVORS: "too few verified copies in long-term archives would be left",
+    Refusal.TOO_FEW_SITES: "verified copies in long-term archives would be left at too few sites",
+    Refusal.TOO_FEW_MEDIA: "verified copies in long-term archives would be left on too few kinds of storage",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Survivor:
+    """A copy that is counted on."""
+
+    copy_id: int
+    package_id: str
+    site: str
+    location: str
+    medium: str
+    verified_at: datetime
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the history."""
+        return {
+            "copy_id": self.copy_id,
+            "package_id": self.package_id,
+            "site": self.site,
+            "location": self.location,
+            "medium": self.medium,
+            "verified_at": self.verified_at.isoformat(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether one copy may go."""
+
+    copy_id: int
+    status: PhysicalCopyStatus
+    site: str
+    location: str
+    location_type: LocationType
+    packages: int
+    """How many packages it carries content of."""
+
+    survivors: int
+    """Verified archive copies that would be left, of the package that has fewest."""
+
+    sites: int
+    media: int
+    refusal: Refusal | None
+    """None when it may go."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the history, and for programs that read JSON."""
+        return {
+            "copy_id": self.copy_id,
+            "status": str(self.status),
+            "site": self.site,
+            "location": self.location,
+            "location_type": str(self.location_type),
+            "packages": self.packages,
+            "survivors": self.survivors,
+            "sites": self.sites,
+            "media": self.media,
+            "refusal": None if self.refusal is None else str(self.refusal),
+        }
+
+
+CLOCK_MARGIN_S = 300.0
+"""How far in the future, by the database's clock, a verification may lie and still count."""
+
+_OPEN = (Status.PENDING, Status.SCHEDULED, Status.IN_PROGRESS)
+_MEMBER = data_transfer_package_member.c
+_STAGED = staging_job_package.c
+
+
+def read_clock(connection: sa.Connection) -> datetime:
+    """The database's own time, now: clocks of clients decide nothing."""
+    if connection.dialect.name == "postgresql":
+        found = connection.scalar(sa.select(sa.func.clock_timestamp()))
+        assert isinstance(found, datetime)  # noqa: S101  (a clock always answers)
+        return found.astimezone(UTC)
+    text = connection.scalar(sa.select(sa.func.strftime("%Y-%m-%dT%H:%M:%f", "now")))
+    return datetime.fromisoformat(str(text)).replace(tzinfo=UTC)
+
+
+def read_verdicts(
+    connection: sa.Connection,
+    which: sa.ColumnElement[bool],
+    rules: DeletionRules,
+    *,
+    without_site: str | None = None,
+) -> list[Verdict]:
+    """Judge some copies.
+
+    Args:
+        connection: Any; who wants to act on the verdict holds the lock of `catalog.opsdb.lifecycle.deletion`.
+        which: Condition on `PhysicalCopy`.
+        rules: What must be left.
+        without_site: Key of a site whose copies do not count.
+    """
+    statement = verdicts(which, rules, read_clock(connection), without_site=without_site)
+    return [
+        Verdict(
+            row.copy_id,
+            row.status,
+            row.site,
+            row.location,
+            row.location_type,
+            row.packages,
+            row.survivors,
+            row.sites,
+            row.media,
+            None if row.refusal is None else Refusal(row.refusal),
+        )
+        for row in connection.execute(statement.order_by("copy_id"))
+    ]
+
+
+def read_survivors(
+    connection: sa.Connection, copy_id: int, rules: DeletionRules, *, without_site: str | None = None
+) -> list[Survivor]:
+    """The copies that are counted on when a copy goes."""
+    subjects = subjects_of(PhysicalCopy.id == copy_id).subquery()
+    counted = _survivors(rules, read_clock(connection), without_site).subquery()
+    rows = connection.execute(
+        sa.select(counted)
+        .where(counted.c.package_id.in_(sa.select(subjects.c.package_id)), counted.c.copy_id != copy_id)
+        .order_by(counted.c.package_id, counted.c.site, counted.c.copy_id)
+    )
+    return [
+        Survivor(row.copy_id, str(row.package_id), row.site, row.location, str(row.medium), row.verified_at)
+        for row in rows
+    ]
+
+
+def verdicts(
+    which: sa.ColumnElement[bool], rules: DeletionRules, now: datetime, *, without_site: str | None = None
+) -> sa.Select[*tuple[Any, ...]]:
+    """SELECT of the verdicts, a row for each copy that is not deleted; columns as in `Verdict`."""
+    subjects = subjects_of(which).subquery("subjects")
+    counted = _survivors(rules, now, without_site).subquery("counted")
+    for_each = (
+        sa.select(
+            subjects.c.copy_id,
+            subjects.c.package_id,
+            sa.func.count(counted.c.copy_id).label("survivors"),
+            sa.func.count(counted.c.site_id.distinct()).label("sites"),
+            sa.func.count(counted.c.medium.distinct()).label("media"),
+        )
+        .join_from(
+            subjects,
+            counted,
+            sa.and_(counted.c.package_id == subjects.c.package_id, counted.c.copy_id != subjects.c.copy_id),
+            isouter=True,
+        )
+        .group_by(subjects.c.copy_id, subjects.c.package_id)
+        .subquery("for_each")
+    )
+    least = (
+        sa.select(
+            for_each.c.copy_id,
+            sa.func.count(RawDataPackage.id).label("packages"),
+            sa.func.count(RawDataPackage.id).filter(RawDataPackage.state == PackageState.ARCHIVED).label("archived"),
+            *(sa.func.min(for_each.c[name]).label(name) for name in ("survivors", "sites", "media")),
+        )
+        .join_from(for_each, RawDataPackage, RawDataPackage.id == for_each.c.package_id)
+        .group_by(for_each.c.copy_id)
+        .subquery("least")
+    )
+    counts = {name: sa.func.coalesce(least.c[name], 0) for name in ("packages", "survivors", "sites", "media")}
+    return (
+        sa.select(
+            PhysicalCopy.id.label("copy_id"),
+            PhysicalCopy.status,
+            Site.key.label("site"),
+            DataLocation.name.label("location"),
+            DataLocation.location_type,
+            *(column.label(name) for name, column in counts.items()),
+            _refusal(least, counts, rules).label("refusal"),
+        )
+        .join_from(PhysicalCopy, DataLocation, DataLocation.id == PhysicalCopy.data_location_id)
+        .join(Site, Site.id == DataLocation.site_id)
+        .outerjoin(least, least.c.copy_id == PhysicalCopy.id)
+        .where(which, PhysicalCopy.status != PhysicalCopyStatus.DELETED)
+    )
+
+
+def subjects_of(which: sa.ColumnElement[bool]) -> sa.CompoundSelect[Any]:
+    """SELECT of copies and the packages whose content they carry: ``copy_id``, ``package_id``."""
+    package = sa.select(PhysicalCopy.id.label("copy_id"), PhysicalCopy.raw_data_package_id.label("package_id"))
+    file = sa.select(PhysicalCopy.id, RawDataFile.raw_data_package_id).join(
+        RawDataFile, RawDataFile.id == PhysicalCopy.raw_data_file_id
+    )
+    member = sa.select(PhysicalCopy.id, _MEMBER.raw_data_package_id).join(
+        data_transfer_package_member, _MEMBER.data_transfer_package_id == PhysicalCopy.data_transfer_package_id
+    )
+    return sa.union_all(
+        package.where(which, PhysicalCopy.raw_data_package_id.is_not(None)),
+        file.where(which, RawDataFile.raw_data_package_id.is_not(None)),
+        member.where(which),
+    )
+
+
+def _survivors(rules: DeletionRules, now: datetime, without_site: str | None) -> sa.Select[*tuple[Any, ...]]:
+    """Copies of packages that count: present, found whole lately, in an archive that is in use, and not arriving."""
+    copy, location = aliased(PhysicalCopy), aliased(DataLocation)
+    package, site = aliased(RawDataPackage), aliased(Site)
+    oldest = now - timedelta(days=rules.verified_within_days)
+    latest = now + timedelta(seconds=CLOCK_MARGIN_S)
+    contradicts = sa.and_(
+        copy.checksum_algorithm == package.checksum_algorithm,
+        sa.func.coalesce(copy.checksum != package.checksum, False),
+    )
+    conditions = [
+        copy.status == PhysicalCopyStatus.PRESENT,
+        copy.verification == Verification.OK,
+        copy.verified_at.between(oldest, latest),
+        sa.not_(sa.func.coalesce(contradicts, sa.false())),
+        location.location_type == LocationType.LONG_TERM_ARCHIVE,
+        location.active,
+        sa.not_(_arrives(copy)),
+    ]
+    if without_site is not None:
+        conditions.append(site.key != without_site)
+    return (
+        sa.select(
+            copy.raw_data_package_id.label("package_id"),
+            copy.id.label("copy_id"),
+            copy.verified_at,
+            site.id.label("site_id"),
+            site.key.label("site"),
+            location.name.label("location"),
+            location.storage_type.label("medium"),
+        )
+        .join_from(copy, location, location.id == copy.data_location_id)
+        .join(site, site.id == location.site_id)
+        .join(package, package.id == copy.raw_data_package_id)
+        .where(*conditions)
+    )
+
+
+def _arrives(copy: type[PhysicalCopy]) -> sa.ColumnElement[bool]:
+    """A package's copy is where a transfer of the package that is not over ends."""
+    archived = sa.exists().where(
+        LongTermArchiveTransfer.raw_data_package_id == copy.raw_data_package_id,
+        LongTermArchiveTransfer.destination_location_id == copy.data_location_id,
+        LongTermArchiveTransfer.status.in_(_OPEN),
+    )
+    brought = sa.exists().where(
+        _MEMBER.raw_data_package_id == copy.raw_data_package_id,
+        DataTransfer.data_transfer_package_id == _MEMBER.data_transfer_package_id,
+        DataTransfer.destination_location_id == copy.data_location_id,
+        _is_under_way(),
+    )
+    return sa.or_(archived, brought)
+
+
+def _is_under_way() -> sa.ColumnElement[bool]:
+    """A transfer has not arrived, or what has arrived is not unpacked."""
+    unpacks = sa.and_(DataTransfer.status == Status.COMPLETED, DataTransfer.unpack_status.in_(_OPEN))
+    return sa.or_(DataTransfer.status.in_(_OPEN), unpacks)
+
+
+def _refusal(
+    least: sa.Subquery, counts: Mapping[str, sa.ColumnElement[int]], rules: DeletionRules
+) -> sa.ColumnElement[str | None]:
+    is_archive = DataLocation.location_type == LocationType.LONG_TERM_ARCHIVE
+    return sa.case(
+        (_is_used(), sa.literal(str(Refusal.IN_USE))),
+        (sa.and_(least.c.copy_id.is_(None), PhysicalCopy.raw_data_file_id.is_not(None)), str(Refusal.NOT_PACKAGED)),
+        (least.c.copy_id.is_(None), str(Refusal.CONTENTS_UNKNOWN)),
+        (sa.and_(sa.not_(is_archive), least.c.archived < counts["packages"]), str(Refusal.NOT_ARCHIVED)),
+        (counts["survivors"] < 1, str(Refusal.NO_SURVIVOR)),
+        (sa.and_(sa.not_(is_archive), counts["survivors"] < rules.survivors), str(Refusal.TOO_FEW_SURVIVORS)),
+        (sa.and_(is_archive, counts["sites"] < rules.archive_sites), str(Refusal.TOO_FEW_SITES)),
+        (sa.and_(is_archive, counts["media"] < rules.archive_media), str(Refusal.TOO_FEW_MEDIA)),
+        else_=None,
+    )
+
+
+def _is_used() -> sa.ColumnElement[bool]:
+    """A transfer or staging that is not over begins or ends with the copy."""
+    here = PhysicalCopy.data_location_id
+    archiving = sa.exists().where(
+        LongTermArchiveTransfer.raw_data_package_id == PhysicalCopy.raw_data_package_id,
+        here.in_((LongTermArchiveTransfer.origin_location_id, LongTermArchiveTransfer.destination_location_id)),
+        LongTermArchiveTransfer.status.in_(_OPEN),
+    )
+    moving = sa.exists().where(
+        DataTransfer.data_transfer_package_id == PhysicalCopy.data_transfer_package_id,
+        here.in_((DataTransfer.origin_location_id, DataTransfer.destination_location_id)),
+        _is_under_way(),
+    )
+    inside = sa.exists().where(
+        _MEMBER.raw_data_package_id == PhysicalCopy.raw_data_package_id,
+        DataTransfer.data_transfer_package_id == _MEMBER.data_transfer_package_id,
+        here.in_((DataTransfer.origin_location_id, DataTransfer.destination_location_id)),
+        _is_under_way(),
+    )
+    staging = sa.exists().where(
+        _STAGED.raw_data_package_id == PhysicalCopy.raw_data_package_id,
+        StagingJob.id == _STAGED.staging_job_id,
+        StagingJob.status.in_(_OPEN),
+        sa.or_(
+            StagingJob.origin_location_id.is_(None),  # any copy may be the one that it reads
+            here.in_((StagingJob.origin_location_id, StagingJob.destination_location_id)),
+        ),
+    )
+    return sa.or_(archiving, moving, inside, staging)
