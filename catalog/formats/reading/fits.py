@@ -279,7 +279,10 @@ def _data_size(header: Header) -> int:
 
 def _table(data: Bytes, header: Header, start: int, max_columns: int) -> _Table:
     width, rows, count = _whole(header, "NAXIS1"), _whole(header, "NAXIS2"), _whole(header, "TFIELDS")
-    if width < 0 or rows < 0 or _whole(header, "NAXIS") != 2 or _whole(header, "BITPIX") != 8:
+    size, more = width * rows, _whole(header, "PCOUNT", 0)
+    heap = _whole(header, "THEAP", size)
+    is_plain = _whole(header, "NAXIS") == 2 and _whole(header, "BITPIX") == 8 and _whole(header, "GCOUNT", 1) == 1
+    if not is_plain or width < 0 or rows < 0 or more < 0 or heap < size:
         raise UsageError("the FITS header of the table does not describe a binary table")
     if count > max_columns:
         raise ResourceLimitError(f"the table has more than {max_columns} columns")
@@ -293,14 +296,12 @@ def _table(data: Bytes, header: Header, start: int, max_columns: int) -> _Table:
         position += bytes_wide
     if position > width:
         raise UsageError(f"the columns of the FITS table take {position} bytes a row, its NAXIS1 says {width}")
-    size = width * rows
     named = distinct_names(column.field for column in columns)
     described = tuple(
         _Column(field, c.stored, c.count, c.start, c.descriptor, c.scale, c.zero)
         for field, c in zip(named, columns, strict=True)
     )
-    heap = start + _whole(header, "THEAP", size)
-    return _Table(data, described, start, width, rows, heap, start + size + _whole(header, "PCOUNT", 0))
+    return _Table(data, described, start, width, rows, start + heap, start + size + more)
 
 
 def _column(header: Header, number: int, position: int) -> tuple[_Column, int]:
