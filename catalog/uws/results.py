@@ -10,7 +10,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -44,10 +44,11 @@ class ResultStore:
         """A new file of a job, to be written piece by piece.
 
         Raises:
+            NotFoundError: The job was deleted at this moment.
             UnavailableError: The store does not take it.
         """
         path = f"{job_id}/{name}"
-        with _plainly():
+        with _deleted_meanwhile(), _plainly():
             self._fs.makedirs(f"{self._root}/{job_id}", exist_ok=True)
             return FileWriter(self._fs, f"{self._root}/{path}", path, content_type)
 
@@ -55,6 +56,7 @@ class ResultStore:
         """Copy a file of a request.
 
         Raises:
+            NotFoundError: The job was deleted meanwhile.
             UnavailableError: The store does not take it.
         """
         writer = self.create(job_id, name, content_type)
@@ -195,9 +197,10 @@ class FileWriter:
             content_type: When it is known only now.
 
         Raises:
+            NotFoundError: The job was deleted meanwhile.
             UnavailableError: The store does not take it.
         """
-        with _plainly():
+        with _deleted_meanwhile(), _plainly():
             if isinstance(self._fs, LocalFileSystem):
                 self._handle.flush()
                 os.fsync(self._handle.fileno())
@@ -223,6 +226,15 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _deleted_meanwhile() -> Iterator[None]:
+    """A folder that is gone went with its job."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise NotFoundError("the job was deleted meanwhile") from None
 
 
 class _plainly:  # noqa: N801  (reads as the word that it is)

@@ -7,6 +7,7 @@ import os
 import resource
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -377,6 +378,22 @@ def test_results_in_a_store_of_unknown_kind_are_refused(house: Any) -> None:
     files = ResultStore("nonsense://bucket", store=lambda: "x")
     with pytest.raises(SettingsError, match=r"jobs\.results"):
         files.save("j", "n", house.part("f", b"").file, "")
+
+
+def test_a_file_that_comes_for_a_job_that_is_being_deleted_says_so(house: Any) -> None:
+    job = house.jobs.create([], client=ALICE)
+
+    class DeletesTheJob(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            piece = super().read(size)
+            if not piece:
+                house.jobs.delete(job.id, client=ALICE)
+            return piece
+
+    late = replace(house.part("f", b""), file=DeletesTheJob(b"abc"))
+    with pytest.raises(NotFoundError, match="deleted meanwhile"):
+        house.jobs.add_parameters(job.id, [], client=ALICE, files=[late])
+    assert house.paths() == set()
 
 
 def test_a_disk_that_is_full_keeps_no_part_of_a_result(house: Any) -> None:
