@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
@@ -21,13 +19,18 @@ import typer
 from catalog.adql.check import check_lines
 from catalog.errors import CatalogError, InternalError, UnavailableError, UsageError
 from catalog.ingest.report import IngestSummary
-from catalog.settings import Settings, load_settings
+from catalog.registry_cli import registry_app
 from catalog.terminal import (
+    Db,
+    Json,
     interruptible,
+    open_for,
     pointing_out,
     progress_bar,
+    ready_catalog,
     say,
     say_fault,
+    settings_for,
     show_rows,
     summarise,
     wait_for_signal,
@@ -51,12 +54,10 @@ packages_app = typer.Typer(no_args_is_help=True, help="Single packages.")
 export_app = typer.Typer(no_args_is_help=True, help="Write published tables to files.")
 app.add_typer(packages_app, name="packages")
 app.add_typer(export_app, name="export")
+app.add_typer(registry_app, name="registry")
 
 _DIFFERENCES_SHOWN = 20
 _LOG = logging.getLogger(__name__)
-
-Db = Annotated[str | None, typer.Option("--db", help="Database URL; CATALOG_DATABASE_URL and catalog.toml otherwise.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON summary on standard output.")]
 
 
 def main() -> NoReturn:
@@ -100,7 +101,7 @@ def catalog_command(
 @app.command()
 def init(db: Db = None, json_summary: Json = False) -> None:
     """Create or upgrade the tables and views; safe to repeat."""
-    with _catalog(db) as catalog:
+    with open_for(db) as catalog:
         summary = catalog.init()
     summarise(json_summary, asdict(summary), f"the catalog is at revision {summary.revision}")
 
@@ -114,7 +115,7 @@ def demo(
     json_summary: Json = False,
 ) -> None:
     """Fill an empty catalog with a synthetic observatory."""
-    with _catalog(db) as catalog, progress_bar("synthetic packages") as report:
+    with open_for(db) as catalog, progress_bar("synthetic packages") as report:
         catalog.init()
         summary = catalog.load_synthetic(
             packages=packages, seed=seed, files_per_package=files_per_package, progress=report
@@ -138,7 +139,7 @@ def ingest(
     json_summary: Json = False,
 ) -> None:
     """Take in records of packages, or real FITS files."""
-    with _ready_catalog(db) as catalog, progress_bar("records") as report:
+    with ready_catalog(db) as catalog, progress_bar("records") as report:
         summary = catalog.ingest(
             paths,
             tar_dir=tar,
@@ -178,7 +179,7 @@ def refresh(
     if check:
         _compare(db, json_summary)
         return
-    with _ready_catalog(db) as catalog, progress_bar("packages") as report:
+    with ready_catalog(db) as catalog, progress_bar("packages") as report:
         summary = catalog.refresh(full=full, progress=report)
     summarise(json_summary, asdict(summary), f"{summary.written:,} rows were written, {summary.removed:,} removed")
 
@@ -186,7 +187,7 @@ def refresh(
 def _compare(db: str | None, json_summary: bool) -> None:
     """Say which published values a fresh resolution would change."""
     count, packages = 0, set()
-    with _ready_catalog(db) as catalog:
+    with ready_catalog(db) as catalog:
         for count, difference in enumerate(catalog.differences(), 1):
             packages.add(difference.raw_data_package_id)
             if count <= _DIFFERENCES_SHOWN:
@@ -208,7 +209,7 @@ def withdraw(
     db: Db = None,
 ) -> None:
     """Take a package out of what is published; its identifier stays."""
-    with _ready_catalog(db) as catalog:
+    with ready_catalog(db) as catalog:
         catalog.withdraw(did, reason)
     say(f"{did} is withdrawn")
 
@@ -219,7 +220,7 @@ def restore(
     db: Db = None,
 ) -> None:
     """Publish a withdrawn package again."""
-    with _ready_catalog(db) as catalog:
+    with ready_catalog(db) as catalog:
         catalog.restore(did)
     say(f"{did} is published again")
 
@@ -235,7 +236,7 @@ def record(
     """Write a VOTable and a JSON sidecar for each package."""
     if bool(dids) == everything:
         raise UsageError("name the packages, or say --all; not both")
-    with _ready_catalog(db) as catalog, progress_bar("records") as report:
+    with ready_catalog(db) as catalog, progress_bar("records") as report:
         work = partial(catalog.write_records, output, dids=None if everything else dids, progress=report)
         written = interruptible(work, cancel=catalog.close)
     summarise(json_summary, {"records": written, "folder": str(output)}, f"{written:,} records in {output}")
@@ -252,7 +253,7 @@ def obscore(
     json_summary: Json = False,
 ) -> None:
     """Write ivoa.obscore to a file, with a manifest beside it."""
-    with _ready_catalog(db) as catalog, progress_bar("rows") as report, pointing_out(where or ""):
+    with ready_catalog(db) as catalog, progress_bar("rows") as report, pointing_out(where or ""):
         work = partial(catalog.export_obscore, output, fmt=fmt, where=where, progress=report)
         manifest = interruptible(work, cancel=catalog.close)
     summarise(json_summary, manifest.as_dict(), f"{manifest.rows:,} rows in {output}")
@@ -269,7 +270,7 @@ def query(
     db: Db = None,
 ) -> None:
     """Run an ADQL query."""
-    with _ready_catalog(db) as catalog, pointing_out(adql):
+    with ready_catalog(db) as catalog, pointing_out(adql):
         rows = catalog.query(adql, maxrec=maxrec)
         if fmt is None and output is None:
             work = partial(show_rows, rows)
@@ -282,7 +283,7 @@ def query(
 @app.command()
 def explain(adql: Annotated[str, typer.Argument(help="The query.")], db: Db = None) -> None:
     """Show the SQL that an ADQL query becomes, its values, the database's plan, and how much it would bring."""
-    with _ready_catalog(db) as catalog, pointing_out(adql):
+    with ready_catalog(db) as catalog, pointing_out(adql):
         explanation = interruptible(partial(catalog.tap.explain, adql), cancel=catalog.close)
         estimate = interruptible(partial(catalog.tap.estimate, adql), cancel=catalog.close)
     values = "".join(f"-- {name} = {value!r}\n" for name, value in explanation.values)
@@ -313,7 +314,7 @@ def serve(
     db: Db = None,
 ) -> None:
     """Serve TAP and the pages over HTTP."""
-    settings = _settings(db).with_service(host=host, port=port, workers=workers)
+    settings = settings_for(db).with_service(host=host, port=port, workers=workers)
     with listen(settings.service.host, settings.service.port) as listener:
         settings = settings.with_service(port=listener.getsockname()[1])
         with Catalog(settings) as catalog:
@@ -337,29 +338,12 @@ def worker(
     db: Db = None,
 ) -> None:
     """Do asynchronous jobs, and nothing else; any number of processes may."""
-    with _ready_catalog(db) as catalog:
+    with ready_catalog(db) as catalog:
         runner = catalog.runner(workers)
         runner.start()
         say("doing jobs; Ctrl-C hands those that run back, and stops")
         wait_for_signal()
         runner.stop()
-
-
-def _settings(db: str | None) -> Settings:
-    return load_settings().with_database(db)
-
-
-@contextmanager
-def _catalog(db: str | None) -> Iterator[Catalog]:
-    with Catalog(_settings(db)) as catalog:
-        yield catalog
-
-
-@contextmanager
-def _ready_catalog(db: str | None) -> Iterator[Catalog]:
-    with _catalog(db) as catalog:
-        interruptible(catalog.check_ready, cancel=catalog.close)
-        yield catalog
 
 
 def _exit_code(fault: CatalogError) -> int:

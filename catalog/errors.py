@@ -90,14 +90,14 @@ class HarvestError(UsageError):
 
     Args:
         message: What was wrong and what was expected.
-        code: Of the standard, such as ``badArgument``; an instance's `code` is this word.
+        oai_code: Of the standard, such as ``badArgument``; an instance's `code` is this word.
     """
 
     code = "HarvestFault"
 
-    def __init__(self, message: str, *, code: str) -> None:
+    def __init__(self, message: str, *, oai_code: str) -> None:
         super().__init__(message)
-        self.code = code
+        self.code = oai_code
 
 
 class NotFoundError(UsageError):

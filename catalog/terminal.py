@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from pyarrow import RecordBatch
@@ -26,14 +26,21 @@ from catalog.errors import CatalogError, QueryError
 from catalog.formats.encoder import encode
 from catalog.formats.media import Format
 from catalog.obscore.files import written_file
+from catalog.settings import Settings, load_settings
 from catalog.vo.table import Info, TableStream
+from catalog.wiring import Catalog
 
 __all__ = [
+    "Db",
+    "Json",
     "interruptible",
+    "open_for",
     "pointing_out",
     "progress_bar",
+    "ready_catalog",
     "say",
     "say_fault",
+    "settings_for",
     "show_rows",
     "summarise",
     "wait_for_signal",
@@ -42,9 +49,32 @@ __all__ = [
 
 T = TypeVar("T")
 
+Db = Annotated[str | None, typer.Option("--db", help="Database URL; CATALOG_DATABASE_URL and catalog.toml otherwise.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON summary on standard output.")]
+
 _PIPED_WIDTH = 100_000  # a line per row for the next program, however long
 _MESSAGES = Console(stderr=True, highlight=False)
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")  # what strangers' text must not tell a terminal
+
+
+def settings_for(db: str | None) -> Settings:
+    """The settings, with the database that an option names."""
+    return load_settings().with_database(db)
+
+
+@contextmanager
+def open_for(db: str | None) -> Iterator[Catalog]:
+    """The catalog that a command works on."""
+    with Catalog(settings_for(db)) as catalog:
+        yield catalog
+
+
+@contextmanager
+def ready_catalog(db: str | None) -> Iterator[Catalog]:
+    """The same, once it has shown that it can be worked on."""
+    with open_for(db) as catalog:
+        interruptible(catalog.check_ready, cancel=catalog.close)
+        yield catalog
 
 
 def say(message: str, *, style: str | None = None) -> None:

@@ -166,7 +166,7 @@ class OaiService:
     @staticmethod
     def _sets(arguments: Mapping[str, str]) -> dict[str, object]:
         if "resumptionToken" in arguments:
-            raise HarvestError("the list of sets comes whole, without tokens", code="badResumptionToken")
+            raise HarvestError("the list of sets comes whole, without tokens", oai_code="badResumptionToken")
         own = ((spec, name) for spec, (name, _) in SETS.items())
         return {"sets": [(MANAGED_SET, "Every record that this registry answers for"), *own]}
 
@@ -174,7 +174,7 @@ class OaiService:
         try:
             return self._store.read(identifier)
         except NotFoundError as error:
-            raise HarvestError(error.message, code="idDoesNotExist") from None
+            raise HarvestError(error.message, oai_code="idDoesNotExist") from None
 
     def _list(self, verb: str, arguments: Mapping[str, str], now: datetime) -> dict[str, object]:
         begun, after = None, None
@@ -185,14 +185,14 @@ class OaiService:
             try:
                 prefix, selection = _prefix(begun.prefix), _selection(wanted)
             except HarvestError as fault:
-                raise HarvestError(fault.message, code="badResumptionToken") from None
+                raise HarvestError(fault.message, oai_code="badResumptionToken") from None
         else:
             wanted = {name: arguments.get(name) for name in ("set", "from", "until")}
             selection = _selection(wanted)
             prefix = _prefix(arguments["metadataPrefix"])
         found = self._store.page(selection, after=after, limit=self._page_size + 1)
         if not found:
-            raise HarvestError("no record is like that", code="noRecordsMatch")
+            raise HarvestError("no record is like that", oai_code="noRecordsMatch")
         page, is_last = found[: self._page_size], len(found) <= self._page_size
         given = 0 if begun is None else begun.given
         token = None
@@ -227,7 +227,7 @@ def _parse(pairs: Sequence[tuple[str, str]]) -> tuple[str, dict[str, str]]:
     verbs = [value for name, value in pairs if name == "verb"]
     if len(verbs) != 1 or verbs[0] not in _ARGUMENTS:
         told = f"'{verbs[0][:40]}' is no verb" if len(verbs) == 1 else f"there are {len(verbs)} verbs"
-        raise HarvestError(f"{told}; expected one of {', '.join(_ARGUMENTS)}", code="badVerb")
+        raise HarvestError(f"{told}; expected one of {', '.join(_ARGUMENTS)}", oai_code="badVerb")
     verb = verbs[0]
     needed, allowed = _ARGUMENTS[verb]
     arguments: dict[str, str] = {}
@@ -264,7 +264,7 @@ def _selection(wanted: Mapping[str, str | None]) -> Selection:
     if spec is None or spec == MANAGED_SET:
         return Selection(None, since, until)
     if spec not in SETS:
-        raise HarvestError(f"there is no set '{spec[:40]}'; ListSets names them", code="noRecordsMatch")
+        raise HarvestError(f"there is no set '{spec[:40]}'; ListSets names them", oai_code="noRecordsMatch")
     return Selection(SETS[spec][1], since, until)
 
 
@@ -272,7 +272,7 @@ def _prefix(prefix: str) -> str:
     if prefix not in _FORMATS:
         known = " and ".join(_FORMATS)
         raise HarvestError(
-            f"records are not written as '{prefix[:40]}'; {known} are known", code="cannotDisseminateFormat"
+            f"records are not written as '{prefix[:40]}'; {known} are known", oai_code="cannotDisseminateFormat"
         )
     return prefix
 
@@ -300,4 +300,4 @@ def _shown(record: StoredRecord, prefix: str) -> _Shown:
 
 
 def _bad_argument(message: str) -> HarvestError:
-    return HarvestError(message, code="badArgument")
+    return HarvestError(message, oai_code="badArgument")

@@ -108,4 +108,4 @@ def _decoded(token: str) -> Resumption | None:
 
 
 def _bad(message: str) -> HarvestError:
-    return HarvestError(message, code="badResumptionToken")
+    return HarvestError(message, oai_code="badResumptionToken")
