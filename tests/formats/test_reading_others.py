@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from catalog.errors import CatalogError, ResourceLimitError, UsageError
 from catalog.formats.encoder import encode
 from catalog.formats.media import parse_format
+from catalog.formats.reading.fields import MAX_CELL_BYTES
 from catalog.formats.reading.table import read_table
 from catalog.vo.table import Table, TableStream
 from catalog.vo.types import Datatype
@@ -300,6 +301,28 @@ def damaged(content: bytes, dice: random.Random) -> bytes:
         if not changed:
             changed += b"x"
     return bytes(changed)
+
+
+def test_a_text_that_stands_in_parquet_many_times_is_written_out_bit_by_bit() -> None:
+    text = "x" * 2**20
+    repeated = pa.DictionaryArray.from_arrays(pa.array([0] * 100, pa.int32()), [text])
+    with file_of(parquet_file(pa.table({"x": repeated}))) as file, read_table(file, "", max_columns=5) as stream:
+        batches = list(stream)
+    assert sum(batch.num_rows for batch in batches) == 100
+    assert max(batch.nbytes for batch in batches) < 40 * 2**20
+    assert batches[-1].column(0)[0].as_py() == text
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (pa.array(["x" * (MAX_CELL_BYTES + 1)]), "holds a text of more than 16,777,216 bytes"),
+        (pa.array(np.zeros(2**27 + 1)), "more than 1,073,741,824 bytes when unpacked"),
+    ],
+)
+def test_parquet_that_grows_too_much_is_refused(array: pa.Array, message: str) -> None:
+    with pytest.raises(ResourceLimitError, match=message):
+        read(parquet_file(pa.table({"x": array})))
 
 
 @pytest.mark.parametrize("form", FORMS)

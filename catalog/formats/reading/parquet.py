@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from catalog.errors import ResourceLimitError, UsageError
 from catalog.formats.parquet import CONTENT_KEY
-from catalog.formats.reading.fields import Field, distinct_names, parse_field, rows_at_once
+from catalog.formats.reading.fields import MAX_CELL_BYTES, Field, distinct_names, parse_field, rows_at_once
 from catalog.formats.reading.votable import read_fields
 from catalog.vo.table import Column, Table, TableStream
 
@@ -19,6 +19,8 @@ __all__ = ["read_parquet"]
 
 _MAX_UNPACKED = 2**30
 _STRING_LIMIT = 16 * 2**20
+_BATCH_BYTES = 32 * 2**20
+_VALUE_BYTES = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "BYTE_ARRAY": 4}  # of a text its length alone
 _TIME = "%Y-%m-%dT%H:%M:%S"
 _NUMBERS = {
     pa.bool_(): "boolean",
@@ -47,19 +49,18 @@ def read_parquet(file: IO[bytes], *, max_columns: int) -> TableStream:
 
     Raises:
         UsageError: The content is no Parquet file, or a column has a type that a VOTable has not.
-        ResourceLimitError: Too many columns, or too many bytes when unpacked.
+        ResourceLimitError: Too many columns, too long a text, or too many bytes when unpacked.
     """
     try:
-        parquet = pq.ParquetFile(
-            file, thrift_string_size_limit=_STRING_LIMIT, thrift_container_size_limit=1_000_000, pre_buffer=False
-        )
+        parquet = _opened(file)
+        parquet = _opened(file, _texts(parquet.schema))
         schema = parquet.schema_arrow
     except (pa.ArrowException, OSError, ValueError):
         raise UsageError("the content cannot be read as a Parquet file") from None
     if len(schema) > max_columns:
         raise ResourceLimitError(f"the table has more than {max_columns} columns")
     footer = parquet.metadata
-    unpacked = sum(footer.row_group(number).total_byte_size for number in range(footer.num_row_groups))
+    unpacked = sum(_unpacked_bytes(footer.row_group(number)) for number in range(footer.num_row_groups))
     if unpacked > _MAX_UNPACKED:
         raise ResourceLimitError(f"the Parquet file holds more than {_MAX_UNPACKED:,} bytes when unpacked")
     fields = _described(schema, footer.metadata or {}, max_columns)
@@ -67,13 +68,58 @@ def read_parquet(file: IO[bytes], *, max_columns: int) -> TableStream:
     return TableStream(table, _batches(parquet, fields, table.arrow_schema))
 
 
+def _opened(file: IO[bytes], texts: Sequence[str] = ()) -> pq.ParquetFile:
+    """The file; of these columns each text is held once, however often it stands there."""
+    return pq.ParquetFile(
+        file,
+        read_dictionary=list(texts),
+        thrift_string_size_limit=_STRING_LIMIT,
+        thrift_container_size_limit=1_000_000,
+        pre_buffer=False,
+    )
+
+
+def _texts(schema: pq.ParquetSchema) -> list[str]:
+    """Paths of the columns of text; those in lists are left out."""
+    columns = (schema.column(number) for number in range(len(schema)))
+    return [each.path for each in columns if each.logical_type.type == "STRING" and not each.max_repetition_level]
+
+
+def _unpacked_bytes(group: pq.RowGroupMetaData) -> int:
+    """What the footer says of a group: of its pages, and of its values, of which a page holds equal ones once."""
+    chunks = (group.column(number) for number in range(group.num_columns))
+    values = sum(int(each.num_values) * _VALUE_BYTES.get(each.physical_type, 8) for each in chunks)
+    return max(int(group.total_byte_size), values)
+
+
 def _batches(parquet: pq.ParquetFile, fields: Sequence[Field], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     try:
         for batch in parquet.iter_batches(batch_size=rows_at_once(fields), use_threads=False):
-            arrays = [_converted(array, field.column) for array, field in zip(batch.columns, fields, strict=True)]
-            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+            for part in _parts(batch):
+                arrays = [_converted(array, field.column) for array, field in zip(part.columns, fields, strict=True)]
+                yield pa.RecordBatch.from_arrays(arrays, schema=schema)
     except (pa.ArrowException, OSError):
         raise UsageError("the Parquet file is damaged") from None
+
+
+def _parts(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """The batch in halves while its texts, written out, are too much at once."""
+    if sum(map(_text_bytes, batch.columns)) > _BATCH_BYTES and batch.num_rows > 1:
+        middle = batch.num_rows // 2
+        yield from _parts(batch.slice(0, middle))
+        yield from _parts(batch.slice(middle))
+    else:
+        yield batch
+
+
+def _text_bytes(array: pa.Array) -> int:
+    """Bytes of the texts of a column, each as often as it stands there."""
+    if not pa.types.is_dictionary(array.type) or pa.types.is_primitive(array.type.value_type):
+        return 0
+    lengths = pc.binary_length(array.dictionary)
+    if (pc.max(lengths).as_py() or 0) > MAX_CELL_BYTES:
+        raise ResourceLimitError(f"the Parquet file holds a text of more than {MAX_CELL_BYTES:,} bytes")
+    return int(pc.sum(lengths.cast(pa.int64()).take(array.indices)).as_py() or 0)
 
 
 def _described(schema: pa.Schema, metadata: dict[bytes, bytes], max_columns: int) -> tuple[Field, ...]:
