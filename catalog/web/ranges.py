@@ -128,7 +128,7 @@ def _asked_range(request: Request, size: int, headers: dict[str, str]) -> range 
 def _date(text: str | None) -> datetime | None:
     try:
         found = parsedate_to_datetime(text or "")
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
