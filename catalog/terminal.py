@@ -168,19 +168,39 @@ def summarise(as_json: bool, values: Any, sentence: str) -> None:
 
 
 def show_rows(rows: TableStream) -> None:
-    """Rows as a table for people; null is empty. The stream is closed."""
+    """Rows as a table for people; null is empty. The stream is closed.
+
+    On a terminal that is too narrow for the names of the columns, each row is a list of them.
+    """
     console = Console()
     if not console.is_terminal:
         console = Console(width=_PIPED_WIDTH)
-    shown = RichTable(show_edge=False, header_style="bold")
+    units = [f"[{column.unit}]" if column.unit else "" for column in rows.table.columns]
+    names = [column.name for column in rows.table.columns]
+    least = sum(max(len(name), len(unit)) + 3 for name, unit in zip(names, units, strict=True))
     with rows:
-        for column in rows.table.columns:
-            shown.add_column(Text(f"{column.name}\n[{column.unit}]" if column.unit else column.name), overflow="fold")
-        for batch in rows:
-            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                shown.add_row(*(Text("" if cell is None else _CONTROL.sub("\ufffd", str(cell))) for cell in row))
-    console.print(shown)
+        if least > console.width:
+            for row in _lines(rows):
+                listed = RichTable(show_header=False, show_edge=False)
+                listed.add_column(no_wrap=True)
+                listed.add_column(overflow="fold")
+                for name, unit, cell in zip(names, units, row, strict=True):
+                    listed.add_row(Text(f"{name} {unit}".rstrip()), cell)
+                console.print(listed, "")
+        else:
+            shown = RichTable(show_edge=False, header_style="bold")
+            for name, unit in zip(names, units, strict=True):
+                shown.add_column(Text(f"{name}\n{unit}".rstrip()), overflow="fold")
+            for row in _lines(rows):
+                shown.add_row(*row)
+            console.print(shown)
     say(_counted(rows))
+
+
+def _lines(rows: TableStream) -> Iterator[list[Text]]:
+    for batch in rows:
+        for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            yield [Text("" if cell is None else _CONTROL.sub("\ufffd", str(cell))) for cell in row]
 
 
 def write_rows(rows: TableStream, form: Format, output: Path | None, *, infos: Sequence[Info]) -> None:

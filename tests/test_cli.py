@@ -305,6 +305,21 @@ def test_query_prints_a_table_with_units_for_people(run: Run, filled: str) -> No
     assert done.err == "3 rows\n"
 
 
+def test_a_row_that_is_wider_than_the_terminal_is_a_list(
+    run: Run, filled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
+    monkeypatch.setenv("COLUMNS", "100")
+    done = run("query", "SELECT TOP 2 * FROM ivoa.obscore WHERE s_ra IS NOT NULL", "--db", filled)
+    assert done.code == 0
+    lines = done.text.splitlines()
+    assert len([line for line in lines if line.lstrip().startswith("s_ra [deg] ")]) == 2
+    assert all(len(line) <= 100 for line in lines)
+    few = run("query", "SELECT TOP 2 s_ra, s_dec FROM ivoa.obscore", "--db", filled)
+    assert "s_ra" in few.text.splitlines()[0]
+    assert "s_dec" in few.text.splitlines()[0]
+
+
 def test_query_shows_null_as_nothing_and_no_markup_of_a_terminal(run: Run, filled: str) -> None:
     query = "SELECT TOP 1 '[red]x[/red]' AS a, '\x1b[31m' AS b, NULL AS c FROM ivoa.obscore"
     done = run("query", query, "--db", filled)
