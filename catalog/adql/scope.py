@@ -14,6 +14,8 @@ from catalog.vo.table import Column
 
 __all__ = ["Relation", "Scope", "VisibleColumn"]
 
+_LINE = 200  # characters of names in a hint
+
 
 @dataclass(frozen=True, slots=True)
 class Relation:
@@ -127,8 +129,9 @@ class Scope:
 
     def unknown_column(self, name: Name, where: str, candidates: Iterable[str]) -> QueryError:
         """The fault for a column that is not there."""
-        near = nearest(name.text, candidates)
-        hint, replacement = suggest(near), spell(near[0]) if near else None
+        names = list(candidates)
+        near = nearest(name.text, names)
+        hint, replacement = suggest(near) or _listed(names), spell(near[0]) if near else None
         if name.delimited and not near:
             hint = "text stands in single quotes; double quotes are for names"
             replacement = "'" + name.text.replace("'", "''") + "'"
@@ -168,6 +171,12 @@ class Scope:
         message = f"column {reference.name} is in more than one table: {', '.join(owners)}"
         hint = "write the table's name or alias before it, with a dot between"
         return fault_at(self.text, reference.span, message, code="ambiguous-column", hint=hint)
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Which columns there are, or where that is told when they are too many for a line."""
+    line = ", ".join(dict.fromkeys(names))
+    return f"the columns are {line}" if len(line) <= _LINE else "TAP_SCHEMA.columns lists those of published tables"
 
 
 def _placed(expression: Expression, span: Span, level: int) -> Expression:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Lock
 from typing import Any
 from weakref import WeakSet
@@ -65,9 +66,7 @@ class Database:
             if public_url is not None and parse_address(public_url) != self._url:
                 raise SettingsError("on SQLite the public address is the same file; leave database.public_url out")
             self._schemas = dict.fromkeys(_LOGICAL_SCHEMAS)
-            path = sqlite_path(self._url)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._reader = SqliteReader(path, functions)
+            self._reader = SqliteReader(sqlite_path(self._url), functions)
         else:
             public = self._url if public_url is None else parse_address(public_url)
             if dialect_of(public) != self._dialect:
@@ -222,6 +221,7 @@ class Database:
 def _owner_engine(url: sa.URL) -> sa.Engine:
     if dialect_of(url) == "sqlite":
         engine = sa.create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+        sa.event.listen(engine, "do_connect", lambda *_: _make_folder(sqlite_path(url)))
         sa.event.listen(engine, "connect", lambda connection, _: prepare_writer(connection))
         sa.event.listen(engine, "begin", _begin)
     else:
@@ -230,6 +230,15 @@ def _owner_engine(url: sa.URL) -> sa.Engine:
         engine = sa.create_engine(url, connect_args=dict(arguments), pool_pre_ping=True)
     sa.event.listen(engine, "handle_error", _say_it_plainly)
     return engine
+
+
+def _make_folder(file: Path) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UnavailableError(
+            f"the folder of the database file {file.name} cannot be made: {error.strerror}"
+        ) from error
 
 
 def _begin(connection: sa.Connection) -> None:

@@ -132,7 +132,8 @@ class SqliteReader:
         """
         if not self._path.exists():
             raise UnavailableError(
-                f"the database file {self._path.name} does not exist", hint="`catalog init` creates it."
+                f"the database file {self._path.name} does not exist",
+                hint="`catalog init` creates it; --db, CATALOG_DATABASE_URL or catalog.toml name another.",
             )
         connection: sqlite3.Connection | None = None
         try:

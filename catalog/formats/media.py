@@ -195,8 +195,8 @@ def parse_format(value: str) -> Format:
             if plain == _media_parts(media_type):
                 charset = ";charset=utf-8" if plain != asked else ""
                 return replace(fmt, content_type=media_type + charset)
-    choices = ", ".join(name for fmt in FORMATS for name in (*fmt.aliases, *fmt.media_types))
-    raise ParameterError(f"RESPONSEFORMAT '{_shown(value)}' is not offered; expected one of {choices}")
+    choices = ", ".join(name for fmt in FORMATS for name in fmt.aliases)
+    raise ParameterError(f"the format '{_shown(value)}' is not offered; expected {choices} or the media type of one")
 
 
 def format_for_path(path: str | Path) -> Format:

@@ -178,7 +178,7 @@ def _change(connection: sa.Connection, did: str, values: dict[str, object]) -> U
         sa.select(PackagePublication.raw_data_package_id).where(PackagePublication.obs_publisher_did == did)
     )
     if found is None:
-        raise NotFoundError(f"no package has the identifier {did}")
+        raise NotFoundError(f"no package has the identifier {did}", hint="It is the obs_publisher_did: ivo://….")
     connection.execute(
         sa.update(PackagePublication).where(PackagePublication.raw_data_package_id == found).values(values)
     )

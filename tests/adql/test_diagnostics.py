@@ -28,6 +28,17 @@ def refuse(tables: dict[str, Table]) -> Any:
     return fault_of
 
 
+@pytest.mark.parametrize(
+    ("query", "hint"),
+    [
+        ("SELECT zzz FROM (SELECT s_ra AS a, s_dec AS b FROM ivoa.obscore) AS t", "the columns are a, b"),
+        (f"SELECT zzz {FROM}", "TAP_SCHEMA.columns lists those of published tables"),
+    ],
+)
+def test_a_column_that_is_like_no_other_brings_what_there_is(refuse: Any, query: str, hint: str) -> None:
+    assert refuse(query).hint == hint
+
+
 # --- how a fault looks ---------------------------------------------------------------------------------------
 
 

@@ -64,6 +64,23 @@ def test_absent_file_says_how_to_make_one(tmp_path: Path) -> None:
         database.stream(sa.select(sa.literal(1)), ONE).read_all()
     assert caught.value.hint is not None
     assert "catalog init" in caught.value.hint
+    assert "--db" in caught.value.hint
+
+
+def test_reading_makes_no_folder(tmp_path: Path) -> None:
+    with Database(f"sqlite:///{tmp_path}/var/none.db") as database, pytest.raises(UnavailableError):
+        database.stream(sa.select(sa.literal(1)), ONE).read_all()
+    assert not (tmp_path / "var").exists()
+
+
+def test_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("this is no folder")
+    with (
+        Database(f"sqlite:///{tmp_path}/file/catalog.db") as database,
+        pytest.raises(UnavailableError, match=r"folder of the database file catalog\.db cannot be made: "),
+        database.begin(),
+    ):
+        pass
 
 
 def test_file_of_another_kind_is_named(tmp_path: Path) -> None:
