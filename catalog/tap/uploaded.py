@@ -185,12 +185,15 @@ class _StoredColumn:
 
 def _joined(cells: pa.Array) -> pa.Array:
     """Arrays as blank-separated numbers; flags are 1 and 0, an element that is null a question mark."""
+    if cells.null_count:  # one that has no value has as many elements as its column says
+        is_valid = cells.is_valid()
+        places = pc.subtract(pc.cumulative_sum(is_valid.cast(pa.int64())), 1)
+        return _joined(cells.drop_null()).take(pc.if_else(is_valid, places, pa.scalar(None, pa.int64())))
     offsets, elements = list_parts(cells)
     if pa.types.is_boolean(elements.type):
         elements = elements.cast(pa.int8())
     words = pc.fill_null(elements.cast(pa.string()), _MISSING)
-    joined = pc.binary_join(pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), words), " ")
-    return pc.if_else(cells.is_valid(), joined, pa.scalar(None, pa.string())) if cells.null_count else joined
+    return pc.binary_join(pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), words), " ")
 
 
 def _is_shape(cells: pa.Array, kind: Kind) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
