@@ -125,7 +125,8 @@ def test_row_counts_are_those_of_the_tables(filled: Catalog) -> None:
     count = filled.query("SELECT COUNT(*) AS n FROM ivoa.obscore").read_all().column(0)[0].as_py()
     for resource in filled.registry.resources():
         if resource.kind == "table":
-            assert parsed(resource).findtext(".//nrows") == str(count)
+            is_obscore = "obscore" in resource.schemas[0].tables[0].name
+            assert parsed(resource).findtext(".//nrows") == (str(count) if is_obscore else None)
 
 
 def test_a_programme_without_published_packages_has_no_record(filled: Catalog) -> None:
