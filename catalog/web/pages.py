@@ -34,6 +34,10 @@ WHERE 1 = CONTAINS(POINT(s_ra, s_dec), CIRCLE(83.8, -5.4, 3))
 ORDER BY t_min DESC"""
 _PYTHON_EXAMPLE = "SELECT TOP 5 * FROM ivoa.obscore WHERE 1=CONTAINS(POINT(s_ra,s_dec),CIRCLE(83.8,-5.4,3))"
 _SHELL_EXAMPLE = "SELECT target_name, COUNT(*) AS n FROM ivoa.obscore GROUP BY target_name"
+_COLUMNS_QUERY = """SELECT column_name, unit, datatype, description
+FROM TAP_SCHEMA.columns
+WHERE table_name = '{}'
+ORDER BY column_index"""
 
 _MEANINGS = {
     PackageState.WAITING: "only at the location where it was made",
@@ -99,6 +103,7 @@ def _landing(catalog: Catalog, tap_url: str, holdings: PublishedHoldings | None,
         python_example=_PYTHON_EXAMPLE,
         shell_example=_SHELL_EXAMPLE,
         schemas=catalog.schemas,
+        columns_query=_COLUMNS_QUERY,
         version=catalog.version,
     )
 

@@ -119,6 +119,15 @@ def test_every_link_of_the_page_leads_somewhere(page: Page, service: Any) -> Non
             assert client.get(f"/{link}").status_code == 200, link
 
 
+def test_columns_of_a_table_are_described_for_people(page: Page) -> None:
+    page.goto("/")
+    page.locator('dt:has(code:text-is("ivoa.obscore")) a.note').click()
+    assert page.get_by_role("columnheader", name="description").is_visible()
+    row = page.locator("tbody tr", has=page.get_by_role("cell", name="em_min", exact=True))
+    assert "Shortest vacuum wavelength covered." in row.inner_text()
+    assert row.locator("td").last.evaluate("cell => cell.scrollWidth <= cell.clientWidth")
+
+
 # --- a query -------------------------------------------------------------------------------------------------
 
 
