@@ -17,6 +17,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from catalog.adql.check import check_lines
+from catalog.copies_cli import copies_app
 from catalog.errors import CatalogError, InternalError, UnavailableError, UsageError
 from catalog.ingest.report import IngestSummary
 from catalog.registry_cli import registry_app
@@ -55,6 +56,7 @@ export_app = typer.Typer(no_args_is_help=True, help="Write published tables to f
 app.add_typer(packages_app, name="packages")
 app.add_typer(export_app, name="export")
 app.add_typer(registry_app, name="registry")
+app.add_typer(copies_app, name="copies")
 
 _DIFFERENCES_SHOWN = 20
 _LOG = logging.getLogger(__name__)

@@ -19,6 +19,7 @@ from catalog.errors import SettingsError
 
 __all__ = [
     "AttachedSettings",
+    "CopySettings",
     "DatabaseSettings",
     "JobSettings",
     "Network",
@@ -230,6 +231,22 @@ class RegistrySettings(_Section):
     """Order of the coverage maps; cells of order 6 are about a degree wide."""
 
 
+class CopySettings(_Section):
+    """What must be left when a copy is deleted or unpacked."""
+
+    survivors: Annotated[int, Field(ge=1)] = 1
+    """Verified archive copies that must be left when a copy at a source, buffer or processing location goes."""
+
+    archive_sites: Annotated[int, Field(ge=1)] = 2
+    """Sites with a verified archive copy that must be left when an archive copy goes."""
+
+    archive_media: Annotated[int, Field(ge=1, le=3)] = 1
+    """Kinds of storage with a verified archive copy that must be left when an archive copy goes."""
+
+    verified_within_days: Annotated[int, Field(ge=1)] = 365
+    """How long a verification counts."""
+
+
 class Settings(_Section):
     """Everything that an operator may decide."""
 
@@ -240,6 +257,7 @@ class Settings(_Section):
     tap: TapSettings = TapSettings()
     jobs: JobSettings = JobSettings()
     registry: RegistrySettings = RegistrySettings()
+    copies: CopySettings = CopySettings()
 
     @property
     def cautions(self) -> tuple[str, ...]:

@@ -39,6 +39,8 @@ from catalog.obscore.record import ObsCoreRecord, read_record, render_document, 
 from catalog.obscore.resolve import ResolveSummary
 from catalog.opsdb.attach import attach
 from catalog.opsdb.grants import ReaderGrants
+from catalog.opsdb.lifecycle.copies import CopyService
+from catalog.opsdb.lifecycle.survivors import DeletionRules
 from catalog.opsdb.publication import read_withdrawals, restore, set_base_url, set_publication, withdraw
 from catalog.opsdb.queries import Holdings, read_holdings
 from catalog.opsdb.schema import DerivedObjects, current_revision, head_revision, upgrade
@@ -186,6 +188,7 @@ class Catalog:
             publication=settings.publication,
             settings=settings.registry,
         )
+        self.copies = CopyService(self.database, DeletionRules(**settings.copies.model_dump()))
         self._holdings: tuple[float, PublishedHoldings] | None = None
         self._counting = Lock()
         self._examples_document: tuple[str, bytes] | None = None

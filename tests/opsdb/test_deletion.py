@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from catalog.db import Database
 from catalog.errors import IntegrityError, NotFoundError, UsageError
 from catalog.opsdb.enums import LocationType, PackageState, Status, Verification
 from catalog.opsdb.lifecycle import deletion
+from catalog.opsdb.lifecycle.copies import CopyService, CopyStep, Risk
 from catalog.opsdb.lifecycle.survivors import DeletionRules, Refusal, read_clock, read_survivors, read_verdicts
 from catalog.opsdb.models import (
     DataLocation,
@@ -34,6 +35,7 @@ from catalog.opsdb.models import (
 )
 
 PACKAGE = UUID("00000000-0000-4000-8000-000000000001")
+DID = f"ivo://ccat.example/raw?{PACKAGE}"
 SECOND_PACKAGE = UUID("00000000-0000-4000-8000-000000000002")
 FILE = UUID("00000000-0000-4000-8000-00000000000f")
 TRANSFER_PACKAGE = UUID("00000000-0000-4000-8000-0000000000dd")
@@ -317,9 +319,63 @@ def test_unknown_copies_and_impossible_verifications_are_refused(holdings: Holdi
                 deletion.record_verification(connection, holdings.copies["tape"], outcome, verified_at=when)
 
 
+def test_invariant_copies_outside_of_archives_do_not_count(holdings: Holdings) -> None:
+    with holdings.database.begin() as connection:
+        for name in ("buffer", "scratch"):
+            deletion.record_verification(connection, holdings.copies[name], Verification.OK)
+        for name in ARCHIVES:
+            deletion.record_verification(connection, holdings.copies[name], Verification.MISSING)
+    for name in ("buffer", "scratch"):
+        assert holdings.refusal(name) is Refusal.NO_SURVIVOR
+
+
+def test_a_package_is_proved_safe_or_told_why_not(holdings: Holdings) -> None:
+    service = CopyService(holdings.database, RULES)
+    proof = service.prove(DID)
+    assert [survivor.site for survivor in proof.survivors] == ["cologne", "cologne", "cornell"]
+    assert proof.refusal is None
+    assert service.prove(DID, without_site="ccat").refusal is None
+    assert service.prove(DID, without_site="cologne").refusal is Refusal.TOO_FEW_SITES
+    holdings.set("cornell", verification="unreachable")
+    assert service.prove(DID).refusal is Refusal.TOO_FEW_SITES
+    assert service.prove(DID, without_site="cologne").refusal is Refusal.NO_SURVIVOR
+    with pytest.raises(NotFoundError, match="there is no site bonn"):
+        service.prove(DID, without_site="bonn")
+    with pytest.raises(NotFoundError, match="no package has the identifier"):
+        service.prove("ivo://ccat.example/raw?none")
+
+
+def test_packages_at_risk_are_found_with_the_reason(holdings: Holdings) -> None:
+    service = CopyService(holdings.database, RULES)
+    assert list(service.at_risk()) == []
+    moment = datetime(2001, 1, 1, tzinfo=UTC)
+    for name in ("tape", "cornell"):
+        holdings.set(name, verified_at=moment)
+    found = [(finding.did, finding.risk, finding.sites) for finding in service.at_risk()]
+    assert found == [(DID, Risk.BELOW_RULE, 1), (DID, Risk.VERIFICATION_EXPIRED, 1)]
+    for name in (*ARCHIVES, "scratch"):
+        holdings.set(name, verification="missing")
+    assert [finding.risk for finding in service.at_risk()] == [Risk.BELOW_RULE, Risk.ONLY_TRANSIENT]
+
+
+def test_the_service_keeps_the_history_of_a_package_and_wants_a_name(holdings: Holdings) -> None:
+    service = CopyService(holdings.database, RULES)
+    with pytest.raises(UsageError, match="who acts"):
+        service.take(CopyStep.REQUEST, holdings.copies["buffer"], actor=" ")
+    assert service.rehearse(holdings.copies["buffer"]).refusal is None
+    service.take(CopyStep.REQUEST, holdings.copies["buffer"], actor="ada", reason="full")
+    service.verify(holdings.copies["tape"], Verification.OK)
+    moves = [move for move in service.history(DID) if move.subject != "package"]
+    assert [(move.verb, move.actor, move.reason) for move in moves] == [
+        ("offer", "ada", "full"),
+        ("request", "ada", "full"),
+    ]
+    assert {copy.location: copy.status for copy in service.copies(DID)}["buffer"] == "deletion_pending"
+
+
 def test_without_a_site_its_copies_do_not_count(holdings: Holdings) -> None:
     assert holdings.refusal("buffer", without_site="cologne") is None
     assert holdings.refusal("tape", without_site="cornell") is Refusal.TOO_FEW_SITES
     with holdings.database.engine.connect() as connection:
-        left = read_survivors(connection, holdings.copies["buffer"], RULES, without_site="cologne")
+        left = read_survivors(connection, [PACKAGE], RULES, without_site="cologne")
     assert [survivor.location for survivor in left] == ["cornell"]

@@ -21,6 +21,7 @@ from catalog.opsdb.lifecycle.survivors import (
     DeletionRules,
     Verdict,
     read_clock,
+    read_packages,
     read_survivors,
     read_verdicts,
     subjects_of,
@@ -252,7 +253,8 @@ def _take(
             raise IntegrityError(
                 f"the copy {copy_id} cannot be {step.wish}: {verdict.refusal.sentence} ({verdict.refusal})"
             )
-        survivors = [survivor.as_dict() for survivor in read_survivors(connection, copy_id, rules)]
+        left = read_survivors(connection, read_packages(connection, copy_id), rules, without_copy=copy_id)
+        survivors = [survivor.as_dict() for survivor in left]
     evidence = None if verdict is None else verdict.as_dict()
     for state in path:
         note = {"actor": actor, "reason": reason, "evidence": evidence, "survivors": survivors}

@@ -6,27 +6,25 @@ many. What is counted on are survivors: copies of these packages in long-term ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
-from catalog.opsdb.enums import LocationType, PackageState, PhysicalCopyStatus, Status, Verification
+from catalog.opsdb.enums import LocationType, PackageState, PhysicalCopyStatus, Verification
+from catalog.opsdb.lifecycle.traffic import is_arriving, is_used
 from catalog.opsdb.models import (
     DataLocation,
-    DataTransfer,
-    LongTermArchiveTransfer,
     PhysicalCopy,
     RawDataFile,
     RawDataPackage,
     Site,
-    StagingJob,
     data_transfer_package_member,
-    staging_job_package,
 )
 
 __all__ = [
@@ -36,8 +34,10 @@ __all__ = [
     "Survivor",
     "Verdict",
     "read_clock",
+    "read_packages",
     "read_survivors",
     "read_verdicts",
+    "select_survivors",
     "subjects_of",
     "verdicts",
 ]
@@ -56,7 +56,7 @@ class DeletionRules:
     archive_media: int = 1
     """Kinds of storage with a verified archive copy that must be left when an archive copy goes."""
 
-    verified_within_days: float = 365.0
+    verified_within_days: int = 365
     """How long a verification counts."""
 
 
@@ -152,9 +152,8 @@ class Verdict:
 CLOCK_MARGIN_S = 300.0
 """How far in the future, by the database's clock, a verification may lie and still count."""
 
-_OPEN = (Status.PENDING, Status.SCHEDULED, Status.IN_PROGRESS)
+_LISTED = 2_000  # packages named one by one in a statement
 _MEMBER = data_transfer_package_member.c
-_STAGED = staging_job_package.c
 
 
 def read_clock(connection: sa.Connection) -> datetime:
@@ -201,20 +200,34 @@ def read_verdicts(
 
 
 def read_survivors(
-    connection: sa.Connection, copy_id: int, rules: DeletionRules, *, without_site: str | None = None
+    connection: sa.Connection,
+    packages: Sequence[UUID],
+    rules: DeletionRules,
+    *,
+    without_copy: int | None = None,
+    without_site: str | None = None,
 ) -> list[Survivor]:
-    """The copies that are counted on when a copy goes."""
-    subjects = subjects_of(PhysicalCopy.id == copy_id).subquery()
-    counted = _survivors(rules, read_clock(connection), without_site).subquery()
-    rows = connection.execute(
-        sa.select(counted)
-        .where(counted.c.package_id.in_(sa.select(subjects.c.package_id)), counted.c.copy_id != copy_id)
-        .order_by(counted.c.package_id, counted.c.site, counted.c.copy_id)
-    )
-    return [
-        Survivor(row.copy_id, str(row.package_id), row.site, row.location, str(row.medium), row.verified_at)
-        for row in rows
-    ]
+    """The copies of packages that are counted on.
+
+    Args:
+        connection: Any.
+        packages: Their ids.
+        rules: What counts.
+        without_copy: A copy that does not count.
+        without_site: Key of a site whose copies do not count.
+    """
+    counted = select_survivors(rules, read_clock(connection), without_site=without_site).subquery()
+    chosen = sa.select(counted).order_by(counted.c.package_id, counted.c.site, counted.c.copy_id)
+    if without_copy is not None:
+        chosen = chosen.where(counted.c.copy_id != without_copy)
+    found: list[Survivor] = []
+    for start in range(0, len(packages), _LISTED):
+        listed = chosen.where(counted.c.package_id.in_(packages[start : start + _LISTED]))
+        found += [
+            Survivor(row.copy_id, str(row.package_id), row.site, row.location, str(row.medium), row.verified_at)
+            for row in connection.execute(listed)
+        ]
+    return found
 
 
 def verdicts(
@@ -222,7 +235,7 @@ def verdicts(
 ) -> sa.Select[*tuple[Any, ...]]:
     """SELECT of the verdicts, a row for each copy that is not deleted; columns as in `Verdict`."""
     subjects = subjects_of(which).subquery("subjects")
-    counted = _survivors(rules, now, without_site).subquery("counted")
+    counted = select_survivors(rules, now, without_site=without_site).subquery("counted")
     for_each = (
         sa.select(
             subjects.c.copy_id,
@@ -269,6 +282,12 @@ def verdicts(
     )
 
 
+def read_packages(connection: sa.Connection, copy_id: int) -> list[UUID]:
+    """The packages whose content a copy carries."""
+    subjects = subjects_of(PhysicalCopy.id == copy_id).subquery()
+    return list(connection.scalars(sa.select(subjects.c.package_id).order_by(subjects.c.package_id)))
+
+
 def subjects_of(which: sa.ColumnElement[bool]) -> sa.CompoundSelect[Any]:
     """SELECT of copies and the packages whose content they carry: ``copy_id``, ``package_id``."""
     package = sa.select(PhysicalCopy.id.label("copy_id"), PhysicalCopy.raw_data_package_id.label("package_id"))
@@ -285,8 +304,10 @@ def subjects_of(which: sa.ColumnElement[bool]) -> sa.CompoundSelect[Any]:
     )
 
 
-def _survivors(rules: DeletionRules, now: datetime, without_site: str | None) -> sa.Select[*tuple[Any, ...]]:
-    """Copies of packages that count: present, found whole lately, in an archive that is in use, and not arriving."""
+def select_survivors(
+    rules: DeletionRules, now: datetime, *, without_site: str | None = None
+) -> sa.Select[*tuple[Any, ...]]:
+    """SELECT of the copies of packages that count: present, whole when last verified, settled in an active archive."""
     copy, location = aliased(PhysicalCopy), aliased(DataLocation)
     package, site = aliased(RawDataPackage), aliased(Site)
     oldest = now - timedelta(days=rules.verified_within_days)
@@ -302,7 +323,7 @@ def _survivors(rules: DeletionRules, now: datetime, without_site: str | None) ->
         sa.not_(sa.func.coalesce(contradicts, sa.false())),
         location.location_type == LocationType.LONG_TERM_ARCHIVE,
         location.active,
-        sa.not_(_arrives(copy)),
+        sa.not_(is_arriving(copy)),
     ]
     if without_site is not None:
         conditions.append(site.key != without_site)
@@ -323,34 +344,12 @@ def _survivors(rules: DeletionRules, now: datetime, without_site: str | None) ->
     )
 
 
-def _arrives(copy: type[PhysicalCopy]) -> sa.ColumnElement[bool]:
-    """A package's copy is where a transfer of the package that is not over ends."""
-    archived = sa.exists().where(
-        LongTermArchiveTransfer.raw_data_package_id == copy.raw_data_package_id,
-        LongTermArchiveTransfer.destination_location_id == copy.data_location_id,
-        LongTermArchiveTransfer.status.in_(_OPEN),
-    )
-    brought = sa.exists().where(
-        _MEMBER.raw_data_package_id == copy.raw_data_package_id,
-        DataTransfer.data_transfer_package_id == _MEMBER.data_transfer_package_id,
-        DataTransfer.destination_location_id == copy.data_location_id,
-        _is_under_way(),
-    )
-    return sa.or_(archived, brought)
-
-
-def _is_under_way() -> sa.ColumnElement[bool]:
-    """A transfer has not arrived, or what has arrived is not unpacked."""
-    unpacks = sa.and_(DataTransfer.status == Status.COMPLETED, DataTransfer.unpack_status.in_(_OPEN))
-    return sa.or_(DataTransfer.status.in_(_OPEN), unpacks)
-
-
 def _refusal(
     least: sa.Subquery, counts: Mapping[str, sa.ColumnElement[int]], rules: DeletionRules
 ) -> sa.ColumnElement[str | None]:
     is_archive = DataLocation.location_type == LocationType.LONG_TERM_ARCHIVE
     return sa.case(
-        (_is_used(), sa.literal(str(Refusal.IN_USE))),
+        (is_used(), sa.literal(str(Refusal.IN_USE))),
         (sa.and_(least.c.copy_id.is_(None), PhysicalCopy.raw_data_file_id.is_not(None)), str(Refusal.NOT_PACKAGED)),
         (least.c.copy_id.is_(None), str(Refusal.CONTENTS_UNKNOWN)),
         (sa.and_(sa.not_(is_archive), least.c.archived < counts["packages"]), str(Refusal.NOT_ARCHIVED)),
@@ -360,34 +359,3 @@ def _refusal(
         (sa.and_(is_archive, counts["media"] < rules.archive_media), str(Refusal.TOO_FEW_MEDIA)),
         else_=None,
     )
-
-
-def _is_used() -> sa.ColumnElement[bool]:
-    """A transfer or staging that is not over begins or ends with the copy."""
-    here = PhysicalCopy.data_location_id
-    archiving = sa.exists().where(
-        LongTermArchiveTransfer.raw_data_package_id == PhysicalCopy.raw_data_package_id,
-        here.in_((LongTermArchiveTransfer.origin_location_id, LongTermArchiveTransfer.destination_location_id)),
-        LongTermArchiveTransfer.status.in_(_OPEN),
-    )
-    moving = sa.exists().where(
-        DataTransfer.data_transfer_package_id == PhysicalCopy.data_transfer_package_id,
-        here.in_((DataTransfer.origin_location_id, DataTransfer.destination_location_id)),
-        _is_under_way(),
-    )
-    inside = sa.exists().where(
-        _MEMBER.raw_data_package_id == PhysicalCopy.raw_data_package_id,
-        DataTransfer.data_transfer_package_id == _MEMBER.data_transfer_package_id,
-        here.in_((DataTransfer.origin_location_id, DataTransfer.destination_location_id)),
-        _is_under_way(),
-    )
-    staging = sa.exists().where(
-        _STAGED.raw_data_package_id == PhysicalCopy.raw_data_package_id,
-        StagingJob.id == _STAGED.staging_job_id,
-        StagingJob.status.in_(_OPEN),
-        sa.or_(
-            StagingJob.origin_location_id.is_(None),  # any copy may be the one that it reads
-            here.in_((StagingJob.origin_location_id, StagingJob.destination_location_id)),
-        ),
-    )
-    return sa.or_(archiving, moving, inside, staging)
