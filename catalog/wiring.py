@@ -233,8 +233,8 @@ class Catalog:
         """
         try:
             _ = self._job_store.name
-        except OSError as error:
-            raise SettingsError(f"the folder of the file in jobs.url cannot be made: {error.strerror}") from None
+        except SettingsError as fault:
+            raise SettingsError(f"jobs.url: {fault.message}", hint=fault.hint) from None
 
     def announce(self) -> None:
         """Write the service's base URL down, so that every access_url leads to it."""

@@ -236,9 +236,7 @@ def _make_folder(file: Path) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UnavailableError(
-            f"the folder of the database file {file.name} cannot be made: {error.strerror}"
-        ) from error
+        raise SettingsError(f"the folder of the database file {file.name} cannot be made: {error.strerror}") from error
 
 
 def _begin(connection: sa.Connection) -> None:

@@ -77,7 +77,7 @@ def test_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("this is no folder")
     with (
         Database(f"sqlite:///{tmp_path}/file/catalog.db") as database,
-        pytest.raises(UnavailableError, match=r"folder of the database file catalog\.db cannot be made: "),
+        pytest.raises(SettingsError, match=r"folder of the database file catalog\.db cannot be made: "),
         database.begin(),
     ):
         pass
