@@ -257,8 +257,10 @@ class Deletions(RuleBasedStateMachine):
         """What is deleted stays so; a new copy is a new row."""
         if self.model.copies[name].status == "deleted":
             made = self.connection.execute(
-                sa.insert(RawDataPackagePhysicalCopy).values(
-                    raw_data_package_id=PACKAGE, data_location_id=self.places[name]
+                sa.insert(PhysicalCopy).values(
+                    type="raw_data_package_physical_copy",
+                    raw_data_package_id=PACKAGE,
+                    data_location_id=self.places[name],
                 )
             )
             self.model.copies[name] = Copy(made.inserted_primary_key[0])  # type: ignore[index]
