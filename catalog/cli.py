@@ -161,7 +161,8 @@ def ingest(
 def _ingested(summary: IngestSummary) -> str:
     known = f"{summary.created:,} created, {summary.completed:,} completed, {summary.unchanged:,} unchanged"
     rest = f"{summary.waiting:,} wait for a parent, {summary.refused:,} refused"
-    return f"{summary.records:,} records: {known}, {rest}{'; nothing was written' if summary.dry_run else ''}"
+    notes = f"; notes: {len(summary.notes):,}, which --json shows" if summary.notes else ""
+    return f"{summary.records:,} records: {known}, {rest}{notes}{'; nothing was written' if summary.dry_run else ''}"
 
 
 @app.command()

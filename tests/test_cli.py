@@ -458,6 +458,16 @@ def test_ingest_of_fits_files_with_its_options(run: Run, database_url: str) -> N
     assert "--location" in done.err
 
 
+def test_ingest_says_that_there_are_notes(run: Run, database_url: str) -> None:
+    run("init", "--db", database_url)
+    Path("tree").mkdir()
+    header = fits.Header({"INSTRUME": "CHAI", "OBJECT": "M 42", "DATE-OBS": "soon"})
+    fits.PrimaryHDU(np.zeros(3), header).writeto("tree/a.fits")
+    done = run("ingest", "tree", "--create-instruments", "--db", database_url)
+    assert done.code == 0
+    assert "notes: 1, which --json shows" in one_line(done.err)
+
+
 def test_ingest_reports_bad_records_and_takes_the_rest(run: Run, database_url: str) -> None:
     run("init", "--db", database_url)
     Path("m.jsonl").write_text('{"instrument": "Nobody"}\nnot json\n')

@@ -31,6 +31,8 @@ __all__ = ["CONNECT_SECONDS", "PostgresqlReader", "session_options"]
 CONNECT_SECONDS = 10
 """How long a new connection may take."""
 
+_GONE_MS = 1_000
+
 _log = logging.getLogger(__name__)
 _NO_COPY = {"adbc.postgresql.use_copy": "false"}
 _KEPT = 4
@@ -39,8 +41,12 @@ _MAY_MAKE = "SELECT NOT pg_is_in_recovery() AND has_database_privilege(current_d
 
 
 def session_options(*, read_only: bool) -> str:
-    """What every session asks for when it connects: UTC, quoting as in the SQL standard, and no writes for readers."""
-    options = ["timezone=UTC", "standard_conforming_strings=on"]
+    """What every session asks for when it connects.
+
+    UTC, quoting as in the SQL standard, no writes for readers, and that a query ends soon after its client is gone: by
+    itself the server notices that a killed process has left only when it has rows to send.
+    """
+    options = ["timezone=UTC", "standard_conforming_strings=on", f"client_connection_check_interval={_GONE_MS}"]
     if read_only:
         options.append("default_transaction_read_only=on")
     return " ".join(f"-c {option}" for option in options)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -39,6 +42,35 @@ def end_readers(database: Database) -> None:
                 " WHERE datname = current_database() AND application_name = 'catalog'"
             )
         )
+
+
+LASTING = """
+import sys
+import sqlalchemy as sa
+from catalog.db import Database
+from catalog.vo.table import Column, Table
+from catalog.vo.types import Datatype
+table = Table("result", (Column("n", Datatype.LONG),))
+with Database(sys.argv[1]) as database:
+    database.stream(sa.text("SELECT count(*) FROM generate_series(1, 1000000000000) AS n"), table).read_all()
+"""
+
+
+def test_a_query_of_a_killed_process_ends_soon(database_url: str, postgres_server: Any) -> None:
+    def is_running() -> bool:
+        query = SQL("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'FETCH%'")
+        return bool(postgres_server.execute(query, sa.make_url(database_url).database))
+
+    def wait_for(condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+    with subprocess.Popen([sys.executable, "-c", LASTING, database_url]) as process:
+        wait_for(is_running)
+        process.kill()
+    wait_for(lambda: not is_running())
 
 
 def test_streams_use_the_public_login(public: Database) -> None:
