@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from catalog.db import Database
 from catalog.obscore.freshness import keep_resolved, refresh
-from catalog.obscore.package_obscore import TABLE, package_obscore, published_table
+from catalog.obscore.package_obscore import POSITION_INDEX, REGION_INDEX, TABLE, package_obscore, published_table
 from catalog.obscore.record import read_record
 from catalog.opsdb.enums import ChecksumAlgorithm, PackageState, PhysicalCopyStatus, Status, Verification
 from catalog.opsdb.models import PackagePublication, PhysicalCopy, RawDataFilePhysicalCopy, RawDataPackage
@@ -198,7 +198,8 @@ def test_what_queries_ask_for_is_indexed(catalog: Database) -> None:
     with catalog.engine.connect() as connection:
         indexes = sa.inspect(connection).get_indexes("package_obscore", schema=schema)
         spatial = {
-            "sqlite": "SELECT count(*) FROM sqlite_master WHERE sql LIKE '%VIRTUAL TABLE % USING rtree%'",
+            "sqlite": "SELECT count(*) FROM sqlite_master WHERE sql LIKE '%USING rtree%' "
+            f"AND name IN ('{POSITION_INDEX}', '{REGION_INDEX}')",
             "postgresql": "SELECT count(*) FROM pg_indexes WHERE tablename = 'package_obscore' "
             "AND indexdef LIKE '%USING gist%spoint%'",
         }[catalog.dialect]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import hashlib
 import json
 import pickle
@@ -271,6 +272,8 @@ def test_memory_does_not_grow_with_the_packages(catalog: Database, packages: lis
         tracemalloc.start()
 
         def stop(done: int, total: int | None, count: int = count) -> None:
+            if done % 100 == 0:
+                gc.collect()  # garbage in circles waits the longer, the more other tests have left behind
             if done == count:
                 peaks[count] = tracemalloc.get_traced_memory()[1]
                 raise InterruptedError

@@ -24,7 +24,13 @@ def test_view_has_the_described_columns_in_their_order(catalog: Database, name: 
     found = columns_of(catalog, name)
 
     assert found[: len(described)] == described
-    assert set(found[len(described) :]) <= {"obscore_key", "observing_program_id", *VECTOR_COLUMNS, *CAP_COLUMNS}
+    assert set(found[len(described) :]) <= {
+        "obscore_key",
+        "obsplan_key",
+        "observing_program_id",
+        *VECTOR_COLUMNS,
+        *CAP_COLUMNS,
+    }
 
 
 def test_obscore_and_radio_share_the_identifier_alone(catalog: Database) -> None:

@@ -236,7 +236,11 @@ def test_every_check_has_a_sentence_and_every_sentence_a_check() -> None:
                     if "breaks the rule" in _sentence(_Breach("CHECK", table.name, name)):
                         silent.append(name)
     truths = {
-        f"ck_{t.name}_{c.name}" for t in OpsBase.metadata.sorted_tables for c in t.c if isinstance(c.type, sa.Boolean)
+        f"ck_{table.name}_{column.name}"
+        for base in (OpsBase, OurBase)
+        for table in base.metadata.sorted_tables
+        for column in table.c
+        if isinstance(column.type, sa.Boolean)
     }
     assert set(silent) <= truths
     assert _RULES.keys() <= used

@@ -202,8 +202,9 @@ def readers(engine: str, request: pytest.FixtureRequest) -> Callable[[Service], 
 
     def old_snapshots(service: Service) -> int:
         path = service.database_url.removeprefix("sqlite:///")
-        with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as connection:
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=20)) as connection:
             connection.execute(f"PRAGMA user_version = {next(numbers)}")  # a checkpoint needs something to do
+            connection.execute("PRAGMA busy_timeout = 0")
             busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         return int(busy)
 

@@ -28,7 +28,7 @@ MARKS = {
 HUES = {"yellow": (40, 65), "blue": (200, 230), "green": (120, 150), "red": (0, 10)}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # it keeps an event loop running, which other tests do not bear
 def browser(find_program: Callable[[str], str]) -> Iterator[Browser]:
     """Chromium with an empty profile."""
     program = find_program("chromium")

@@ -353,7 +353,7 @@ def test_a_parameter_that_comes_twice_makes_no_job(tap: Any) -> None:
     [
         ({"QUERY": QUERY, "MAXREC": "-1"}, "MAXREC"),
         ({"QUERY": QUERY, "LANG": "OOBLECK"}, "LANG"),
-        ({"QUERY": QUERY, "RESPONSEFORMAT": "xls"}, "RESPONSEFORMAT"),
+        ({"QUERY": QUERY, "RESPONSEFORMAT": "xls"}, "the format 'xls' is not offered"),
         ({}, "QUERY"),
     ],
 )

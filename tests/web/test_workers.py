@@ -109,7 +109,7 @@ def test_several_processes_share_the_port_and_the_jobs_and_stop_together(
         assert phases == ["ABORTED"] * 9, "those who wait at other processes are told, too"
         assert time.monotonic() - began < 20
         change_by_plain_sql(own_url)
-        wait_until(lambda: service.get(RENAMED, RESPONSEFORMAT="csv").text.split()[1] != "0", 30)
+        wait_until(lambda: service.get(RENAMED, RESPONSEFORMAT="csv").text.split()[1] != "0", 120)
         os.kill(service.pid, signal.SIGTERM)
         assert service.process.wait(45) == 0
         assert alive(pids) == []
