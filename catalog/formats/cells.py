@@ -16,6 +16,7 @@ from catalog.vo.table import Column
 from catalog.vo.types import Datatype
 
 __all__ = [
+    "PLAIN_SPELLING",
     "Bytes",
     "Offsets",
     "Spelling",
@@ -49,6 +50,19 @@ class Spelling:
 
     opening: str = ""
     closing: str = ""
+
+
+PLAIN_SPELLING = Spelling(
+    true="true",
+    false="false",
+    nan="NaN",
+    positive_infinity="Infinity",
+    negative_infinity="-Infinity",
+    missing_integer="0",
+    missing_float="NaN",
+    missing_boolean="?",
+)
+"""As people read it, and as CSV has it."""
 
 
 def array_length(column: Column) -> int | None:

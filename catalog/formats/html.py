@@ -12,23 +12,12 @@ from html import escape
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from catalog.errors import CatalogError
-from catalog.formats.cells import Spelling, cell_text, text_bytes
-from catalog.formats.ending import ending
+from catalog.formats.cells import PLAIN_SPELLING, cell_text, text_bytes
+from catalog.formats.ending import ending, until_fault
 from catalog.vo.table import Column, Info, TableStream
 
 __all__ = ["encode_html"]
 
-_SPELLING = Spelling(
-    true="true",
-    false="false",
-    nan="NaN",
-    positive_infinity="Infinity",
-    negative_infinity="-Infinity",
-    missing_integer="0",
-    missing_float="NaN",
-    missing_boolean="?",
-)
 _STYLE = """
 :root { color-scheme: light dark; --line: #8a97a6; --alarm: #a31515; }
 @media (prefers-color-scheme: dark) { :root { --line: #6b7b8c; --alarm: #ff9c93; } }
@@ -51,19 +40,10 @@ def encode_html(stream: TableStream, batches: Iterable[pa.RecordBatch], infos: S
     """A page; a `CatalogError` among the batches is told below the table."""
     columns = stream.table.columns
     yield _head(columns, infos).encode()
-    fault: CatalogError | None = None
-    rows = iter(batches)
-    while True:
-        try:
-            batch = next(rows, None)
-        except CatalogError as error:
-            fault = error
-            break
-        if batch is None:
-            break
+    for batch in until_fault(batches):
         yield _rows(columns, batch)
-    alarm = ' class="alarm" role="alert"' if fault is not None or stream.truncated else ""
-    sentence = _text(ending(stream, fault))
+    alarm = ' class="alarm" role="alert"' if stream.fault is not None or stream.truncated else ""
+    sentence = _text(ending(stream))
     yield f"</tbody>\n</table>\n</div>\n<p{alarm}>{sentence}</p>\n</main>\n</body>\n</html>\n".encode()
 
 
@@ -95,7 +75,7 @@ def _rows(columns: Sequence[Column], batch: pa.RecordBatch) -> bytes:
 
 def _cells(array: pa.Array, column: Column) -> pa.Array:
     """Escaped text; addresses become links."""
-    text = cell_text(array, column, _SPELLING)
+    text = cell_text(array, column, PLAIN_SPELLING)
     if not column.datatype.is_text:
         return text
     is_url = pc.match_substring_regex(text, _URL)

@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from catalog.errors import CatalogError
 from catalog.formats.cells import Spelling, cell_text, text_bytes, text_parts
+from catalog.formats.ending import until_fault
 from catalog.vo.table import Column, Info, TableStream
 
 __all__ = ["encode_json"]
@@ -44,19 +44,10 @@ def encode_json(stream: TableStream, batches: Iterable[pa.RecordBatch], infos: S
     }
     yield (_dumps(head)[:-1] + ', "data": [').encode()
     separator = b"\n"
-    fault: CatalogError | None = None
-    rows = iter(batches)
-    while True:
-        try:
-            batch = next(rows, None)
-        except CatalogError as error:
-            fault = error
-            break
-        if batch is None:
-            break
+    for batch in until_fault(batches):
         yield separator + _rows(columns, batch)
         separator = b",\n"
-    yield ("\n], " + _dumps(_outcome(stream, fault))[1:] + "\n").encode()
+    yield ("\n], " + _dumps(_outcome(stream))[1:] + "\n").encode()
 
 
 def _statement(info: Info) -> dict[str, str]:
@@ -78,9 +69,9 @@ def _description(column: Column) -> dict[str, str]:
     return {key: value for key, value in stated.items() if value}
 
 
-def _outcome(stream: TableStream, fault: CatalogError | None) -> dict[str, object]:
-    if fault is not None:
-        return {"nrows": stream.rows, "status": "ERROR", "message": fault.message}
+def _outcome(stream: TableStream) -> dict[str, object]:
+    if stream.fault is not None:
+        return {"nrows": stream.rows, "status": "ERROR", "message": stream.fault.message}
     return {"nrows": stream.rows, "status": "OVERFLOW" if stream.truncated else "OK"}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from catalog.errors import ParameterError
 
-__all__ = ["DEFAULT_FORMAT", "FORMATS", "Format", "format_for_path", "parse_format"]
+__all__ = ["DATALINK_FORMAT", "DEFAULT_FORMAT", "FORMATS", "Format", "format_for_path", "parse_format"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,10 @@ class Format:
 
 
 _VOTABLE = "application/x-votable+xml"
+
+DATALINK_FORMAT = f"{_VOTABLE};content=datalink"
+"""Media type of a table of links, exactly so, without a blank: clients compare strings (DataLink 1.1 section 3.1)."""
+
 _OUTPUT = "ivo://ivoa.net/std/TAPRegExt#output-votable-"
 
 FORMATS: tuple[Format, ...] = (

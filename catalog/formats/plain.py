@@ -11,23 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from catalog.errors import CatalogError
-from catalog.formats.cells import Spelling, cell_text, text_bytes
-from catalog.formats.ending import ending
+from catalog.formats.cells import PLAIN_SPELLING, cell_text, text_bytes
+from catalog.formats.ending import ending, until_fault
 from catalog.vo.table import Column, TableStream
 
 __all__ = ["encode_plain"]
 
-_SPELLING = Spelling(
-    true="true",
-    false="false",
-    nan="NaN",
-    positive_infinity="Infinity",
-    negative_infinity="-Infinity",
-    missing_integer="0",
-    missing_float="NaN",
-    missing_boolean="?",
-)
 _WIDEST = 200  # characters to which a column is filled up
 _AT_ONCE = 1_000  # rows that are filled up together
 _GAP = "  "
@@ -37,17 +26,8 @@ _CONTROLS = r"[\x00-\x1f\x7f-\x{9f}\x{2028}\x{2029}]"  # what would break a line
 def encode_plain(stream: TableStream, batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
     """Lines of text; a `CatalogError` among the batches is told in the last."""
     columns = stream.table.columns
-    fault: CatalogError | None = None
     widths: list[int] = []
-    rows = iter(batches)
-    while True:
-        try:
-            batch = next(rows, None)
-        except CatalogError as error:
-            fault = error
-            break
-        if batch is None:
-            break
+    for batch in until_fault(batches):
         cells = [_cells(array, column) for column, array in zip(columns, batch.columns, strict=True)]
         head = b""
         if not widths:
@@ -58,12 +38,12 @@ def encode_plain(stream: TableStream, batches: Iterable[pa.RecordBatch]) -> Iter
             yield head + _lines(columns, some, widths)
             head = b""
     head = b"" if widths else _head(columns, [_width(column, pa.array([], pa.string())) for column in columns])
-    yield head + f"# {_one_line(ending(stream, fault))}\n".encode()
+    yield head + f"# {_one_line(ending(stream))}\n".encode()
 
 
 def _cells(array: pa.Array, column: Column) -> pa.Array:
     """Cells as text on one line; a null is an empty one."""
-    text = cell_text(array, column, _SPELLING).fill_null("")
+    text = cell_text(array, column, PLAIN_SPELLING).fill_null("")
     return pc.replace_substring_regex(text, _CONTROLS, " ") if column.datatype.is_text else text
 
 

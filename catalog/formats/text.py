@@ -12,21 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from catalog.formats.cells import Spelling, cell_text, text_bytes, text_parts
+from catalog.formats.cells import PLAIN_SPELLING, cell_text, text_bytes, text_parts
 from catalog.vo.table import TableStream
 
 __all__ = ["encode_csv", "encode_tsv"]
 
-_SPELLING = Spelling(
-    true="true",
-    false="false",
-    nan="NaN",
-    positive_infinity="Infinity",
-    negative_infinity="-Infinity",
-    missing_integer="0",
-    missing_float="NaN",
-    missing_boolean="?",
-)
 
 _QUOTED = r'[",\r\n]|^[ \t]|[ \t]$|^$'  # what a reader would otherwise cut, trim or take for a null
 _BREAKS = np.zeros(256, np.bool_)
@@ -38,7 +28,7 @@ def encode_csv(stream: TableStream, batches: Iterable[pa.RecordBatch]) -> Iterat
     columns = stream.table.columns
     yield _csv_lines([pa.array([column.name]) for column in columns])
     for batch in batches:
-        cells = [cell_text(array, c, _SPELLING) for c, array in zip(columns, batch.columns, strict=True)]
+        cells = [cell_text(array, c, PLAIN_SPELLING) for c, array in zip(columns, batch.columns, strict=True)]
         if len(cells) == 1:
             cells = [cells[0].fill_null("")]  # an empty line is no row to most readers
         yield _csv_lines(cells)
@@ -49,7 +39,7 @@ def encode_tsv(stream: TableStream, batches: Iterable[pa.RecordBatch]) -> Iterat
     columns = stream.table.columns
     yield _lines([_unbroken(pa.array([column.name])) for column in columns], "\t", "\n")
     for batch in batches:
-        cells = [cell_text(array, c, _SPELLING) for c, array in zip(columns, batch.columns, strict=True)]
+        cells = [cell_text(array, c, PLAIN_SPELLING) for c, array in zip(columns, batch.columns, strict=True)]
         yield _lines([_unbroken(cell) for cell in cells], "\t", "\n")
 
 

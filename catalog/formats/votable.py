@@ -13,6 +13,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from catalog.errors import CatalogError
+from catalog.formats.ending import until_fault
 from catalog.vo.table import Column, Info, Service, Table, TableStream
 
 __all__ = [
@@ -80,18 +81,9 @@ def encode_votable(
         nulls: The value that means null, column by column, where the serialization has no other mark.
     """
     yield votable_head(stream.table, infos, nulls) + body.opening
-    fault: CatalogError | None = None
-    rows = iter(batches)
-    while True:
-        try:
-            batch = next(rows, None)
-        except CatalogError as error:
-            fault = error
-            break
-        if batch is None:
-            break
+    for batch in until_fault(batches):
         yield body.rows(batch)
-    yield body.end() + body.closing + votable_tail(stream, fault)
+    yield body.end() + body.closing + votable_tail(stream)
 
 
 def votable_head(table: Table, infos: Sequence[Info], nulls: Sequence[int | None] = ()) -> bytes:
@@ -99,9 +91,9 @@ def votable_head(table: Table, infos: Sequence[Info], nulls: Sequence[int | None
     return "".join([*_opening(infos, "OK"), *_table_opening(table, nulls), "<DATA>\n"]).encode()
 
 
-def votable_tail(stream: TableStream, fault: CatalogError | None = None) -> bytes:
-    """Everything after the rows; says whether some were held back or, with a fault, that something broke."""
-    outcome = _outcome(fault, truncated=stream.truncated)
+def votable_tail(stream: TableStream) -> bytes:
+    """Everything after the rows; says whether some were held back, or that something broke."""
+    outcome = _outcome(stream.fault, truncated=stream.truncated)
     return "".join(["</DATA>\n</TABLE>\n", *outcome, *_closing(stream.table)]).encode()
 
 
