@@ -15,13 +15,12 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
+from catalog.formats.media import DATALINK_FORMAT
 from catalog.vo.ivoid import Ivoid, parse_ivoid
 from catalog.vo.table import Column, Info, Service, Table, TableStream
 from catalog.vo.types import Datatype
 
 __all__ = [
-    "LINKS_FORMAT",
-    "LINKS_PATH",
     "LINKS_TABLE",
     "PUBLISHER_DID",
     "RECORD_FORMATS",
@@ -32,13 +31,9 @@ __all__ = [
 ]
 
 STANDARD_ID = "ivo://ivoa.net/std/DataLink#links-1.1"
-LINKS_FORMAT = "application/x-votable+xml;content=datalink"
-"""Exactly so, without a blank: clients compare strings (section 3.3)."""
-
 PUBLISHER_DID = "obscore:Curation.PublisherDID"
 """utype of the columns that hold identifiers of packages."""
 
-LINKS_PATH = "/datalink/links"
 RECORD_PATH = "/datalink/record"
 RECORD_FORMATS = {"votable": "application/x-votable+xml", "json": "application/json"}
 """In which formats a record is to be had: values of RESPONSEFORMAT with their media types."""
@@ -114,7 +109,7 @@ def describe_links(url: str, column: str) -> Service:
         description="Links to what belongs to each package",
         standard_id=STANDARD_ID,
         access_url=url,
-        content_type=LINKS_FORMAT,
+        content_type=DATALINK_FORMAT,
         parameter="ID",
         column=column,
     )

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from catalog.errors import SettingsError
 
 __all__ = [
+    "LINKS_PATH",
     "AttachedSettings",
     "CopySettings",
     "DatabaseSettings",
@@ -33,6 +34,9 @@ __all__ = [
 
 Network = IPv4Network | IPv6Network
 """Addresses that have their beginning in common."""
+
+LINKS_PATH = "/datalink/links"
+"""Where the links of packages are, below the service's base URL: `access_url` leads there."""
 
 _PREFIX = "CATALOG_"
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  (listened at only when the operator says so)

@@ -22,7 +22,7 @@ from catalog.adql.installed import QueryFunctions
 from catalog.adql.postgresql_functions import POSTGRESQL_FUNCTIONS
 from catalog.adql.sqlite_functions import SQLITE_FUNCTIONS
 from catalog.adql.statement import RowRule
-from catalog.datalink import LINKS_PATH, PUBLISHER_DID, LinkService, describe_links
+from catalog.datalink import PUBLISHER_DID, LinkService, describe_links
 from catalog.db import Database, SqlFunction
 from catalog.errors import CatalogError, SettingsError
 from catalog.formats.encoder import encode
@@ -46,7 +46,7 @@ from catalog.opsdb.queries import Holdings, read_holdings
 from catalog.opsdb.schema import DerivedObjects, current_revision, head_revision, upgrade
 from catalog.registry.resources import TapService
 from catalog.registry.service import RegistryService
-from catalog.settings import Settings, load_settings
+from catalog.settings import LINKS_PATH, Settings, load_settings
 from catalog.tap.examples import Example, load_examples, render_examples
 from catalog.tap.fetch import Fetcher
 from catalog.tap.jobs import MULTIPLE, TapWork

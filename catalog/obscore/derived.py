@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from catalog.obscore.obsplan import drop_obsplan, install_obsplan
-from catalog.obscore.package_obscore import drop_package_obscore, install_package_obscore
+from catalog.obscore.obsplan import obsplan_rows
+from catalog.obscore.package_obscore import package_rows
 from catalog.obscore.view import drop_views, install_views
 
 __all__ = ["PublishedObjects"]
@@ -20,12 +20,12 @@ class PublishedObjects:
     def install(self, connection: sa.Connection) -> None:
         """Make tables and views, or bring them to what this version of the code wants. Safe to repeat."""
         drop_views(connection)
-        install_package_obscore(connection)
-        install_obsplan(connection)
+        package_rows().install(connection)
+        obsplan_rows().install(connection)
         install_views(connection)
 
     def drop(self, connection: sa.Connection) -> None:
         """Remove views and tables. Safe to repeat."""
         drop_views(connection)
-        drop_obsplan(connection)
-        drop_package_obscore(connection)
+        obsplan_rows().drop(connection)
+        package_rows().drop(connection)

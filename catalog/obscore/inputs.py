@@ -43,6 +43,8 @@ __all__ = [
     "METADATA",
     "MODE",
     "MODULE",
+    "MODULE_JOINS",
+    "OBSERVATION_JOINS",
     "OBS_UNIT",
     "PACKAGE",
     "PROGRAM",
@@ -56,6 +58,7 @@ __all__ = [
     "file_columns",
     "is_complete",
     "join_core_tables",
+    "join_outer",
 ]
 
 Condition = Callable[[sa.ColumnElement[Any]], sa.ColumnElement[bool]]
@@ -119,29 +122,47 @@ def file_columns(condition: Condition) -> sa.Subquery:
     )
 
 
+Join = tuple[sa.FromClause, sa.ColumnElement[bool]]
+
+OBSERVATION_JOINS: tuple[Join, ...] = (
+    (PROGRAM, PROGRAM.c.id == OBS_UNIT.c.observing_program_id),
+    (SOURCE, SOURCE.c.id == OBS_UNIT.c.source_id),
+    (FIXED, FIXED.c.id == SOURCE.c.id),
+    (SOLAR_SYSTEM, SOLAR_SYSTEM.c.id == SOURCE.c.id),
+    (DRIFT, DRIFT.c.id == SOURCE.c.id),
+    (MODE, MODE.c.id == OBS_UNIT.c.obs_mode_id),
+    (CHAI, CHAI.c.id == OBS_UNIT.c.observation_configuration_id),
+)
+"""What describes an observation unit."""
+
+MODULE_JOINS: tuple[Join, ...] = (
+    (INSTRUMENT, INSTRUMENT.c.id == MODULE.c.instrument_id),
+    (TELESCOPE, TELESCOPE.c.id == INSTRUMENT.c.telescope_id),
+)
+"""What an instrument module belongs to."""
+
+
+def join_outer(tables: sa.FromClause, *joins: Join) -> sa.FromClause:
+    """Tables with others beside them where there are any."""
+    for table, condition in joins:
+        tables = tables.outerjoin(table, condition)
+    return tables
+
+
 def join_core_tables(files: sa.Subquery) -> sa.FromClause:
     """Everything that describes a package, joined to it."""
-    joins: tuple[tuple[sa.FromClause, sa.ColumnElement[bool]], ...] = (
+    published = PACKAGE.join(PUBLICATION, PUBLICATION.c.raw_data_package_id == PACKAGE.c.id)
+    return join_outer(
+        published,
         (METADATA, METADATA.c.raw_data_package_id == PACKAGE.c.id),
         (files, files.c.raw_data_package_id == PACKAGE.c.id),
         (UNIT, UNIT.c.id == PACKAGE.c.executed_obs_unit_id),
         (OBS_UNIT, OBS_UNIT.c.id == UNIT.c.obs_unit_id),
-        (PROGRAM, PROGRAM.c.id == OBS_UNIT.c.observing_program_id),
+        *OBSERVATION_JOINS,
         (SUB_PROGRAM, SUB_PROGRAM.c.id == OBS_UNIT.c.sub_observing_program_id),
-        (SOURCE, SOURCE.c.id == OBS_UNIT.c.source_id),
-        (FIXED, FIXED.c.id == SOURCE.c.id),
-        (SOLAR_SYSTEM, SOLAR_SYSTEM.c.id == SOURCE.c.id),
-        (DRIFT, DRIFT.c.id == SOURCE.c.id),
-        (MODE, MODE.c.id == OBS_UNIT.c.obs_mode_id),
-        (CHAI, CHAI.c.id == OBS_UNIT.c.observation_configuration_id),
         (MODULE, MODULE.c.id == PACKAGE.c.instrument_module_id),
-        (INSTRUMENT, INSTRUMENT.c.id == MODULE.c.instrument_id),
-        (TELESCOPE, TELESCOPE.c.id == INSTRUMENT.c.telescope_id),
+        *MODULE_JOINS,
     )
-    tables: sa.FromClause = PACKAGE.join(PUBLICATION, PUBLICATION.c.raw_data_package_id == PACKAGE.c.id)
-    for table, condition in joins:
-        tables = tables.outerjoin(table, condition)
-    return tables
 
 
 def is_complete() -> sa.ColumnElement[bool]:

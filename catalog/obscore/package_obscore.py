@@ -6,7 +6,6 @@ indexed has an index here. On PostgreSQL positions are indexed by pgsphere, on S
 
 from __future__ import annotations
 
-import hashlib
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -17,29 +16,23 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from catalog.db import UtcDateTime, UuidText
-from catalog.opsdb.models import PublicationSetting
+from catalog.obscore.resolved_table import CAP_COLUMNS, VECTOR_COLUMNS, ResolvedTable
 from catalog.opsdb.models.declarative import OUR_SCHEMA
 from catalog.vo.table import Column, Table
 from catalog.vo.tableset import load_tableset
 from catalog.vo.types import Datatype
 
 __all__ = [
-    "CAP_COLUMNS",
     "COMPUTED_COLUMNS",
     "POSITION_INDEX",
     "RADIO_TABLE",
     "REGION_INDEX",
-    "STATE_KEY",
     "TABLE",
-    "VECTOR_COLUMNS",
     "PublishedTime",
     "column_type",
-    "drop_package_obscore",
-    "install_package_obscore",
-    "layout_digest",
     "package_obscore",
+    "package_rows",
     "published_table",
-    "spatial_indexes",
 ]
 
 TABLE = "ivoa.obscore"
@@ -47,20 +40,12 @@ RADIO_TABLE = "ivoa.obscore_radio"
 COMPUTED_COLUMNS = ("access_url", "access_format", "data_rights")
 """Columns of ivoa.obscore that the view computes: they depend on copies, on the service and on the clock."""
 
-VECTOR_COLUMNS = ("s_x", "s_y", "s_z")
 POSITION_INDEX = "package_position"
 """The R*Tree of positions on SQLite; its ``id`` is ``obscore_key``."""
-
-CAP_COLUMNS = ("s_cap_ra", "s_cap_dec", "s_cap_radius")
-"""A circle that holds s_region, degrees: what the index of regions knows of them."""
 
 REGION_INDEX = "package_region"
 """The R*Tree of regions on SQLite: boxes around the circles, in unit vectors."""
 
-STATE_KEY = "obscore_state"
-"""The publication setting that says what all rows were last resolved with; a new table has none."""
-
-_LAYOUT_KEY = "obscore_layout"
 _TIMESTAMP_LENGTH = 26
 
 
@@ -157,69 +142,7 @@ def column_type(column: Column) -> TypeEngine[Any]:
     return numbers[column.datatype]
 
 
-def install_package_obscore(connection: sa.Connection) -> bool:
-    """Create the table and its indexes, or make them anew when the layout has changed; else do nothing.
-
-    Returns:
-        Whether the table is new and empty, so that a full refresh must follow.
-    """
-    table = package_obscore()
-    digest = layout_digest()
-    if sa.inspect(connection).has_table(table.name, schema=_physical_schema(connection)):
-        stored = connection.scalar(sa.select(PublicationSetting.value).where(PublicationSetting.key == _LAYOUT_KEY))
-        if stored == digest:
-            return False
-    drop_package_obscore(connection)
-    table.create(connection)
-    for statement in _SPATIAL_INDEXES[connection.dialect.name]:
-        connection.execute(sa.text(statement))
-    connection.execute(sa.insert(PublicationSetting).values(key=_LAYOUT_KEY, value=digest))
-    return True
-
-
-def drop_package_obscore(connection: sa.Connection) -> None:
-    """Remove the table with its indexes; views that read it must be gone. Safe to repeat."""
-    package_obscore().drop(connection, checkfirst=True)
-    if connection.dialect.name == "sqlite":
-        for index in (POSITION_INDEX, REGION_INDEX):
-            connection.execute(sa.text(f"DROP TABLE IF EXISTS {index}"))
-    if sa.inspect(connection).has_table(PublicationSetting.__tablename__, schema=_physical_schema(connection)):
-        connection.execute(sa.delete(PublicationSetting).where(PublicationSetting.key.in_((_LAYOUT_KEY, STATE_KEY))))
-
-
-def layout_digest() -> str:
-    """A digest of the table's layout: names, types, order and indexes of its columns."""
-    table = package_obscore()
-    columns = [f"{column.name} {column.type!r} {column.nullable}" for column in table.columns]
-    indexes = sorted(f"{index.name} {index.unique}" for index in table.indexes)
-    text = "\n".join([*columns, *indexes, *_SPATIAL_INDEXES["postgresql"], *_SPATIAL_INDEXES["sqlite"]])
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _physical_schema(connection: sa.Connection) -> str | None:
-    return OUR_SCHEMA if connection.dialect.name == "postgresql" else None
-
-
-_CAP = "scircle(spoint(radians(s_cap_ra), radians(s_cap_dec)), radians(least(s_cap_radius, 90)))"
-_BOX = "(id, x_min, x_max, y_min, y_max, z_min, z_max)"
-
-
-def spatial_indexes(table: str, *, positions: str, regions: str) -> dict[str, tuple[str, ...]]:
-    """DDL of the indexes of a resolved table by engine; pgSphere's circles reach 90 degrees: wider ones have their own.
-
-    Args:
-        table: Name in schema ``catalog``.
-        positions: The R*Tree of positions on SQLite.
-        regions: The R*Tree of regions there.
-    """
-    return {
-        "postgresql": (
-            f"CREATE INDEX ix_{table}_position ON catalog.{table} USING gist (spoint(radians(s_ra), radians(s_dec)))",
-            f"CREATE INDEX ix_{table}_region ON catalog.{table} USING gist ({_CAP})",
-            f"CREATE INDEX ix_{table}_region_radius ON catalog.{table} (s_cap_radius)",
-        ),
-        "sqlite": tuple(f"CREATE VIRTUAL TABLE {name} USING rtree{_BOX}" for name in (positions, regions)),
-    }
-
-
-_SPATIAL_INDEXES = spatial_indexes("package_obscore", positions=POSITION_INDEX, regions=REGION_INDEX)
+@cache
+def package_rows() -> ResolvedTable:
+    """How the table is installed, and how rows get into it and out of it."""
+    return ResolvedTable(package_obscore(), "obscore_key", POSITION_INDEX, REGION_INDEX, "obscore_layout")

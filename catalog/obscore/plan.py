@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -16,7 +17,9 @@ import sqlalchemy as sa
 
 from catalog.obscore.inputs import Condition
 from catalog.obscore.obsplan import obsplan, obsplan_columns, obsplan_rows
-from catalog.obscore.plan_rows import Row, fresh_executions, fresh_plans
+from catalog.obscore.parts import among, listed, ranges, within
+from catalog.obscore.plan_rows import fresh_executions, fresh_plans
+from catalog.obscore.resolved_table import Row
 from catalog.opsdb.models import (
     ExecutedObsUnit,
     InstrumentModule,
@@ -37,7 +40,6 @@ __all__ = [
     "resolve_plan_part",
 ]
 
-_LISTED = 2_000  # ids named one by one in a statement
 _AT_ONCE = 10_000  # executions worked on at once
 
 _T = TypeVar("_T")
@@ -80,7 +82,7 @@ def resolve_plan(connection: sa.Connection) -> None:
 
 def resolve_executions(connection: sa.Connection, execution_ids: Iterable[UUID]) -> None:
     """Bring the rows of executions up to date: those that are performed or aborted have one, others have none."""
-    for ids in _listed(sorted(set(execution_ids))):
+    for ids in listed(sorted(set(execution_ids))):
         resolve_plan_part(connection, _executions_among(ids))
 
 
@@ -92,7 +94,7 @@ def follow_plan_changes(connection: sa.Connection, which: Sequence[int]) -> None
         which: ``seq`` of the causes.
     """
     changed: dict[str, set[str]] = defaultdict(set)
-    for some in _listed(which):
+    for some in listed(which):
         causes = sa.select(ResolveCause.entity, ResolveCause.entity_key).where(ResolveCause.seq.in_(some))
         for entity, key in connection.execute(causes):
             changed[entity].add(key)
@@ -105,7 +107,7 @@ def follow_plan_changes(connection: sa.Connection, which: Sequence[int]) -> None
         units |= _units(connection, _ROUTES[entity], {int(key) for key in changed[entity]})
     plans = units | {int(key) for key in changed["obs_unit_slot"]} | _units_of(connection, executions)
     resolve_executions(connection, executions | _executions_of(connection, units))
-    for ids in _listed(sorted(plans)):
+    for ids in listed(sorted(plans)):
         resolve_plan_part(connection, _plans_among(ids))
 
 
@@ -130,14 +132,7 @@ def compare_plan_with_fresh(connection: sa.Connection) -> Iterator[str]:
 
 def resolve_plan_part(connection: sa.Connection, part: PlanPart) -> None:
     """Bring some rows up to date, in the caller's transaction: what differs is written."""
-    stored, fresh = _stored(connection, part), _fresh(connection, part)
-    changed = {obs_id: row for obs_id, row in fresh.items() if obs_id not in stored or stored[obs_id][1] != row}
-    stale = [key for obs_id, (key, _) in stored.items() if obs_id in changed or obs_id not in fresh]
-    rows = obsplan_rows()
-    keys = rows.next_keys(connection, [stored[obs_id][0] if obs_id in stored else None for obs_id in changed])
-    rows.delete(connection, stale)
-    numbered = [(key, *row) for key, row in zip(keys, changed.values(), strict=True)]
-    rows.insert(connection, ("obsplan_key", *obsplan_columns()), numbered)
+    obsplan_rows().update(connection, obsplan_columns(), _stored(connection, part), _fresh(connection, part))
 
 
 def _fresh(connection: sa.Connection, part: PlanPart) -> dict[str, Row]:
@@ -154,39 +149,25 @@ def _stored(connection: sa.Connection, part: PlanPart) -> dict[str, tuple[int, R
 
 def plan_parts(connection: sa.Connection) -> Iterator[PlanPart]:
     """Parts that together are everything, each of some thousand rows."""
-    last: UUID | None = None
-    while True:
-        query = sa.select(_EXECUTED.c.id).order_by(_EXECUTED.c.id).offset(_AT_ONCE - 1).limit(1)
-        upper = connection.scalar(query if last is None else query.where(_EXECUTED.c.id > last))
-        yield _executions_between(last, upper)
-        if upper is None:
-            break
-        last = upper
+    for low, high in ranges(connection, _EXECUTED.c.id, _AT_ONCE):
+        yield _executions_between(low, high)
     yield PlanPart(fresh_plans, lambda column: sa.true(), _is_plan())
 
 
 def _executions_between(low: UUID | None, high: UUID | None) -> PlanPart:
     """Executions after one and up to another; ids and their texts have the same order."""
-
-    def condition(column: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
-        bounds = [] if low is None else [column > low]
-        return sa.and_(sa.true(), *bounds, *([] if high is None else [column <= high]))
-
-    obs_id = obsplan().c.obs_id
-    bounds = [] if low is None else [obs_id > str(low)]
-    return PlanPart(
-        fresh_executions, condition, sa.and_(~_is_plan(), *bounds, *([] if high is None else [obs_id <= str(high)]))
-    )
+    texts = within(obsplan().c.obs_id, low=low and str(low), high=high and str(high))
+    return PlanPart(fresh_executions, partial(within, low=low, high=high), sa.and_(~_is_plan(), texts))
 
 
 def _executions_among(ids: Sequence[UUID]) -> PlanPart:
     stored = obsplan().c.obs_id.in_([str(one) for one in ids])
-    return PlanPart(fresh_executions, lambda column: column.in_(ids), stored)
+    return PlanPart(fresh_executions, partial(among, keys=ids), stored)
 
 
 def _plans_among(ids: Sequence[int]) -> PlanPart:
     stored = sa.and_(obsplan().c.obs_unit_id.in_(ids), _is_plan())
-    return PlanPart(fresh_plans, lambda column: column.in_(ids), stored)
+    return PlanPart(fresh_plans, partial(among, keys=ids), stored)
 
 
 def _is_plan() -> sa.ColumnElement[bool]:
@@ -198,7 +179,7 @@ def _units(connection: sa.Connection, route: _Route, keys: set[int]) -> set[int]
     """Units that use one of the rows with these keys."""
     unit, tables, compared = route
     found: set[int] = set()
-    for some in _listed(sorted(keys)):
+    for some in listed(sorted(keys)):
         found |= set(connection.scalars(sa.select(unit).select_from(tables).where(compared.in_(some))))
     return found
 
@@ -206,7 +187,7 @@ def _units(connection: sa.Connection, route: _Route, keys: set[int]) -> set[int]
 def _units_of(connection: sa.Connection, executions: set[UUID]) -> set[int]:
     """Units that executions belong to, or belonged to when they were last resolved."""
     found: set[int] = set()
-    for some in _listed(sorted(executions)):
+    for some in listed(sorted(executions)):
         found |= set(connection.scalars(sa.select(_EXECUTED.c.obs_unit_id).where(_EXECUTED.c.id.in_(some))))
         before = sa.select(obsplan().c.obs_unit_id).where(obsplan().c.obs_id.in_([str(one) for one in some]))
         found |= set(connection.scalars(before))
@@ -216,13 +197,8 @@ def _units_of(connection: sa.Connection, executions: set[UUID]) -> set[int]:
 def _executions_of(connection: sa.Connection, units: set[int]) -> set[UUID]:
     """Executions of units, also such as were theirs when they were last resolved."""
     found: set[UUID] = set()
-    for some in _listed(sorted(units)):
+    for some in listed(sorted(units)):
         found |= set(connection.scalars(sa.select(_EXECUTED.c.id).where(_EXECUTED.c.obs_unit_id.in_(some))))
         before = sa.select(obsplan().c.obs_id).where(obsplan().c.obs_unit_id.in_(some), ~_is_plan())
         found |= {UUID(obs_id) for obs_id in connection.scalars(before)}
     return found
-
-
-def _listed(values: Sequence[_T]) -> Iterator[Sequence[_T]]:
-    for start in range(0, len(values), _LISTED):
-        yield values[start : start + _LISTED]

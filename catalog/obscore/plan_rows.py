@@ -17,13 +17,13 @@ import sqlalchemy as sa
 
 from catalog.obscore.batch import Batch
 from catalog.obscore.inputs import (
-    CHAI,
     DRIFT,
-    FIXED,
     INSTRUMENT,
     MODE,
     MODULE,
+    MODULE_JOINS,
     OBS_UNIT,
+    OBSERVATION_JOINS,
     PACKAGE,
     PROGRAM,
     SOLAR_SYSTEM,
@@ -31,10 +31,12 @@ from catalog.obscore.inputs import (
     TELESCOPE,
     UNIT,
     Condition,
+    join_outer,
 )
 from catalog.obscore.mapping import INPUTS
 from catalog.obscore.obsplan import obsplan_columns
-from catalog.obscore.package_obscore import CAP_COLUMNS, VECTOR_COLUMNS, package_obscore
+from catalog.obscore.package_obscore import package_obscore
+from catalog.obscore.resolved_table import CAP_COLUMNS, VECTOR_COLUMNS, Row
 from catalog.obscore.spatial_axis import derive_spatial_axis
 from catalog.obscore.spectral_axis import derive_spectral_axis
 from catalog.obscore.time_axis import SPAN_DIGITS
@@ -50,7 +52,6 @@ from catalog.vo.time import to_mjd
 
 __all__ = ["DONE", "fresh_executions", "fresh_plans"]
 
-Row = tuple[object, ...]
 _Part = Mapping[str, Any]
 """What one package, or one module of a plan, says of an observation."""
 
@@ -136,22 +137,14 @@ def _packages_select(condition: Condition) -> sa.Select[Any]:
 
 def _plan_select(columns: Mapping[str, sa.ColumnElement[Any]], tables: sa.FromClause) -> sa.Select[Any]:
     """The plan beside each module that it names; one row without a module where it names none."""
-    joins: tuple[tuple[sa.FromClause, sa.ColumnElement[bool]], ...] = (
-        (PROGRAM, PROGRAM.c.id == OBS_UNIT.c.observing_program_id),
-        (SOURCE, SOURCE.c.id == OBS_UNIT.c.source_id),
-        (FIXED, FIXED.c.id == SOURCE.c.id),
-        (SOLAR_SYSTEM, SOLAR_SYSTEM.c.id == SOURCE.c.id),
-        (DRIFT, DRIFT.c.id == SOURCE.c.id),
-        (MODE, MODE.c.id == OBS_UNIT.c.obs_mode_id),
-        (CHAI, CHAI.c.id == OBS_UNIT.c.observation_configuration_id),
+    tables = join_outer(
+        tables,
+        *OBSERVATION_JOINS,
         (_CONFIGURED, _CONFIGURED.c.obs_unit_id == OBS_UNIT.c.id),
         (_SETUP, _SETUP.c.id == _CONFIGURED.c.instrument_module_configuration_id),
         (MODULE, MODULE.c.id == _SETUP.c.instrument_module_id),
-        (INSTRUMENT, INSTRUMENT.c.id == MODULE.c.instrument_id),
-        (TELESCOPE, TELESCOPE.c.id == INSTRUMENT.c.telescope_id),
+        *MODULE_JOINS,
     )
-    for table, condition in joins:
-        tables = tables.outerjoin(table, condition)
     kind = _text(MODULE.c.kind)
     of_plan = {
         "obs_unit_id": OBS_UNIT.c.id,

@@ -7,10 +7,10 @@ advisory lock sees to that, on SQLite there is one writer anyway. So a row alway
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -29,18 +29,11 @@ from catalog.obscore.inputs import (
     join_core_tables,
 )
 from catalog.obscore.mapping import DERIVATIONS, INPUTS, MAPPING, mapping_digest
-from catalog.obscore.obsplan import PLAN_REVISION, obsplan_layout
-from catalog.obscore.package_obscore import (
-    CAP_COLUMNS,
-    POSITION_INDEX,
-    REGION_INDEX,
-    STATE_KEY,
-    VECTOR_COLUMNS,
-    layout_digest,
-    package_obscore,
-)
+from catalog.obscore.obsplan import PLAN_REVISION, obsplan_rows
+from catalog.obscore.package_obscore import package_obscore, package_rows
+from catalog.obscore.parts import among, listed, ranges, within
 from catalog.obscore.plan import resolve_executions, resolve_plan
-from catalog.obscore.spatial_rows import SpatialTable
+from catalog.obscore.resolved_table import CAP_COLUMNS, STATE_KEY, VECTOR_COLUMNS, Row
 from catalog.opsdb.models import PackagePublication, PublicationSetting
 from catalog.opsdb.publication import Publication, read_publication
 from catalog.vo.ivoid import build_publisher_did
@@ -66,10 +59,8 @@ __all__ = [
 BATCH_PACKAGES = 10_000
 """Packages worked on at once: the memory that resolving takes does not depend on how many there are."""
 
-_LISTED = 2_000  # ids named one by one in a statement
 _LOCK = 0x0B5C04E  # any constant of our own
 _NO_PACKAGE = UUID(int=0)
-_ROWS = SpatialTable(package_obscore(), "obscore_key", POSITION_INDEX, REGION_INDEX)
 _KEY_COLUMNS = ("raw_data_package_id", "observing_program_id")
 
 
@@ -130,20 +121,14 @@ def resolve_packages(connection: sa.Connection, condition: Condition) -> tuple[R
     lock_resolver(connection)
     publication = read_publication(connection)
     _identify(connection, publication, condition)
-    fresh = fresh_rows(connection, publication, condition)
+    fresh = {row[0]: row for row in fresh_rows(connection, publication, condition)}
     stored = stored_rows(connection, condition)
-    changed = {row[0]: row for row in fresh if row[0] not in stored or stored[row[0]][1] != row}
-    gone = stored.keys() - {row[0] for row in fresh}
-    before = [stored[package_id] for package_id in (*changed, *gone) if package_id in stored]
-    keys = _ROWS.next_keys(connection, [stored[key][0] if key in stored else None for key in changed])
-    _ROWS.delete(connection, [key for key, _ in before])
-    now = datetime.now(UTC)
-    rows = [(key, *row, now) for key, row in zip(keys, changed.values(), strict=True)]
-    _ROWS.insert(connection, ("obscore_key", *column_names(), "resolved_at"), rows)
+    names = (*column_names(), "resolved_at")
+    changed, before = package_rows().update(connection, names, stored, fresh, stamp=(datetime.now(UTC),))
     resolved = connection.scalar(sa.select(sa.func.count()).select_from(PACKAGE).where(condition(PACKAGE.c.id)))
     place = column_names().index("obs_id")
-    executions = {UUID(str(row[place])) for row in (*changed.values(), *(row for _, row in before))}
-    return ResolveSummary(resolved or 0, len(changed), len(gone)), executions
+    executions = {UUID(str(row[place])) for row in (*changed.values(), *before)}
+    return ResolveSummary(resolved or 0, len(changed), len(stored.keys() - fresh.keys())), executions
 
 
 def is_up_to_date(connection: sa.Connection) -> bool:
@@ -159,7 +144,7 @@ def mark_up_to_date(connection: sa.Connection) -> None:
 
 
 def _state(connection: sa.Connection) -> str:
-    digests = mapping_digest(), layout_digest(), obsplan_layout(), PLAN_REVISION
+    digests = mapping_digest(), package_rows().layout, obsplan_rows().layout, PLAN_REVISION
     parts = *digests, read_publication(connection).publisher_id
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
@@ -176,7 +161,7 @@ def column_names() -> tuple[str, ...]:
     return (*_KEY_COLUMNS, *published, "declared_rights", *VECTOR_COLUMNS, *CAP_COLUMNS)
 
 
-def fresh_rows(connection: sa.Connection, publication: Publication, condition: Condition) -> list[tuple[object, ...]]:
+def fresh_rows(connection: sa.Connection, publication: Publication, condition: Condition) -> list[Row]:
     """Rows as the core tables say them now, in the order of `column_names`.
 
     A number that is not finite is not known: whatever one package states, the others are resolved.
@@ -217,34 +202,14 @@ def core_select(condition: Condition) -> sa.Select[Any]:
 
 def every_package(connection: sa.Connection, size: int = BATCH_PACKAGES) -> Iterator[Condition]:
     """Conditions that together mean every package that is or has been, each about ``size`` of them."""
-    last: UUID | None = None
-    while True:
-        query = sa.select(PACKAGE.c.id).order_by(PACKAGE.c.id).offset(size - 1).limit(1)
-        upper = connection.scalar(query if last is None else query.where(PACKAGE.c.id > last))
-        yield _between(last, upper)
-        if upper is None:
-            return
-        last = upper
+    for low, high in ranges(connection, PACKAGE.c.id, size):
+        yield partial(within, low=low, high=high)
 
 
 def listed_packages(package_ids: Iterable[UUID]) -> Iterator[Condition]:
     """Conditions that together mean the packages of a list."""
-    ids = iter(package_ids)
-    while some := list(islice(ids, _LISTED)):
-        yield _among(some)
-
-
-def _between(low: UUID | None, high: UUID | None) -> Condition:
-    def condition(column: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
-        bounds = [] if low is None else [column > low]
-        bounds += [] if high is None else [column <= high]
-        return sa.and_(sa.true(), *bounds)
-
-    return condition
-
-
-def _among(ids: Sequence[UUID]) -> Condition:
-    return lambda column: column.in_(ids)
+    for ids in listed(package_ids):
+        yield partial(among, keys=ids)
 
 
 def _identify(connection: sa.Connection, publication: Publication, condition: Condition) -> None:
@@ -261,7 +226,7 @@ def complete_without_identifier(condition: Condition) -> sa.Select[Any]:
     return sa.select(PACKAGE.c.id).where(condition(PACKAGE.c.id), is_complete(), ~known.exists())
 
 
-def stored_rows(connection: sa.Connection, condition: Condition) -> dict[object, tuple[int, tuple[object, ...]]]:
+def stored_rows(connection: sa.Connection, condition: Condition) -> dict[object, tuple[int, Row]]:
     """Key and row of each package that has one."""
     table = package_obscore()
     query = sa.select(table.c.obscore_key, *(table.c[name] for name in column_names()))

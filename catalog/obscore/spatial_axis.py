@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from catalog.adql.sphere import polygon_problem
 from catalog.obscore.batch import Batch, Floats, Values, first_of
-from catalog.obscore.package_obscore import CAP_COLUMNS
+from catalog.obscore.resolved_table import CAP_COLUMNS
 from catalog.vo.position import Site, solar_system_positions, unit_vectors
 from catalog.vo.region import (
     Circle,

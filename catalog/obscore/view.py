@@ -11,34 +11,22 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from catalog.formats.media import DATALINK_FORMAT
 from catalog.obscore.copies import remains
 from catalog.obscore.ddl import CreateView, DropView, published_now
 from catalog.obscore.fyst import fyst_views
 from catalog.obscore.obsplan import OBSPLAN, obsplan_view
-from catalog.obscore.package_obscore import (
-    CAP_COLUMNS,
-    RADIO_TABLE,
-    TABLE,
-    VECTOR_COLUMNS,
-    package_obscore,
-    published_table,
-)
+from catalog.obscore.package_obscore import RADIO_TABLE, TABLE, package_obscore, published_table
+from catalog.obscore.resolved_table import CAP_COLUMNS, VECTOR_COLUMNS
 from catalog.opsdb.enums import DataRights
 from catalog.opsdb.models import PhysicalCopy, PublicationSetting
+from catalog.settings import LINKS_PATH
 
 __all__ = [
-    "DATALINK_FORMAT",
-    "DATALINK_PATH",
     "drop_views",
     "install_views",
     "published_views",
 ]
-
-DATALINK_PATH = "/datalink/links?ID="
-"""What stands between the service's base URL and the percent-encoded identifier."""
-
-DATALINK_FORMAT = "application/x-votable+xml;content=datalink"
-"""Exactly so, without a blank: clients compare strings (DataLink 1.1 section 3.1)."""
 
 _RESERVED = {"!": "%21", "'": "%27", "(": "%28", ")": "%29", "*": "%2A", "+": "%2B", "/": "%2F", ":": "%3A"}
 _RESERVED |= {"=": "%3D", "?": "%3F"}  # every other character of an identifier stays as it is in a URL's query
@@ -90,7 +78,7 @@ def _access_url(resolved: sa.FromClause) -> sa.ColumnElement[Any]:
     encoded: sa.ColumnElement[Any] = reduce(
         lambda text, pair: sa.func.replace(text, *pair), _RESERVED.items(), resolved.c.obs_publisher_did
     )
-    return sa.case((some, base_url + DATALINK_PATH + encoded))
+    return sa.case((some, base_url + f"{LINKS_PATH}?ID=" + encoded))
 
 
 def _data_rights(resolved: sa.FromClause) -> sa.ColumnElement[Any]:

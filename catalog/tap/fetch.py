@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from threading import Timer
 from typing import IO
 from urllib.parse import SplitResult, urljoin, urlsplit
@@ -73,7 +74,12 @@ class Fetcher:
     def __init__(self, allowed: Sequence[str], *, seconds: float, context: ssl.SSLContext | None = None) -> None:
         self._allowed = [_parse_allowed(entry) for entry in allowed]
         self._seconds = seconds
-        self._context = context or ssl.create_default_context()
+        self._given_context = context
+
+    @cached_property
+    def _context(self) -> ssl.SSLContext:
+        """Made when it is needed: reading the system's certificates takes longer than most commands have to start."""
+        return self._given_context or ssl.create_default_context()
 
     def fetch(self, url: str, target: IO[bytes], *, max_bytes: int) -> str:
         """Write the document of a URL to a file.

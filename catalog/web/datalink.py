@@ -11,10 +11,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from catalog.dali import parse_maxrec, single_values
-from catalog.datalink import LINKS_FORMAT
 from catalog.errors import CatalogError, ParameterError
 from catalog.formats.encoder import encode
-from catalog.formats.media import DEFAULT_FORMAT, Format, parse_format
+from catalog.formats.media import DATALINK_FORMAT, DEFAULT_FORMAT, Format, parse_format
 from catalog.web.documents import document_response
 from catalog.web.parameters import read_pairs
 from catalog.web.proxies import public_url
@@ -59,8 +58,8 @@ def _prepare(catalog: Catalog, ids: Sequence[str], base_url: str, maxrec: int | 
 
 def _links_format(value: str | None) -> Format:
     """TABLEDATA, which the standard demands, under the name that was asked for; or another format of tables."""
-    if value is None or "".join(value.lower().split()).replace('"', "") in ("votable", LINKS_FORMAT):
-        return replace(_TABLEDATA, content_type=LINKS_FORMAT)
+    if value is None or "".join(value.lower().split()).replace('"', "") in ("votable", DATALINK_FORMAT):
+        return replace(_TABLEDATA, content_type=DATALINK_FORMAT)
     fmt = parse_format(value)
     if not fmt.name.startswith("votable"):
         return fmt

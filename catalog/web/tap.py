@@ -10,10 +10,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from catalog.dali import TapParameters, parse_detail, parse_parameters
-from catalog.datalink import LINKS_PATH
 from catalog.errors import CatalogError, QueryTimeoutError
 from catalog.formats.encoder import encode
 from catalog.formats.media import DEFAULT_FORMAT, parse_format
+from catalog.settings import LINKS_PATH
 from catalog.tap.upload import Uploads
 from catalog.vo.table import TableStream
 from catalog.vosi import render_availability, render_capabilities, render_table, render_tables
@@ -103,9 +103,12 @@ async def table(request: Request) -> Response:
 async def capabilities(request: Request) -> Response:
     """What the service can do."""
     catalog: Catalog = request.app.state.catalog
-    links_url = public_url(request, LINKS_PATH)
-    document = partial(render_capabilities, public_url(request, "/tap"), catalog.tap_capability, links_url=links_url)
-    return await document_response(request, document)
+    urls = public_url(request, "/tap"), public_url(request, LINKS_PATH)
+
+    def render() -> bytes:
+        return render_capabilities(urls[0], catalog.tap_capability, links_url=urls[1])
+
+    return await document_response(request, render)
 
 
 async def availability(request: Request) -> Response:

@@ -16,7 +16,7 @@ from astropy.time import Time
 from astropy.utils.iers import conf as iers_conf
 
 from catalog.db import Database
-from catalog.obscore.package_obscore import CAP_COLUMNS, VECTOR_COLUMNS
+from catalog.obscore.resolved_table import CAP_COLUMNS, VECTOR_COLUMNS
 from catalog.opsdb.enums import DataRights, ScanMode, TrackingType
 from catalog.opsdb.models import (
     ConstantElevationSource,

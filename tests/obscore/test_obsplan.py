@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from catalog.db import Database
 from catalog.obscore.derived import PublishedObjects
 from catalog.obscore.freshness import refresh
-from catalog.obscore.obsplan import OBSPLAN, drop_obsplan, obsplan, obsplan_view
+from catalog.obscore.obsplan import OBSPLAN, obsplan, obsplan_rows, obsplan_view
 from catalog.obscore.package_obscore import TABLE, published_table
 from catalog.obscore.plan import compare_plan_with_fresh
 from catalog.obscore.view import drop_views
@@ -300,7 +300,7 @@ def test_database_of_an_earlier_version_is_filled_by_the_next_refresh(
     assert len(before) == 2
     with catalog.begin() as connection:
         drop_views(connection)
-        drop_obsplan(connection)
+        obsplan_rows().drop(connection)
     with catalog.begin() as connection:
         PublishedObjects().install(connection)
     assert read_view(catalog, OBSPLAN) == []
@@ -321,7 +321,7 @@ def test_more_rows_than_are_worked_on_at_once(
     before = rows()
     assert len(before) == 14
     monkeypatch.setattr("catalog.obscore.plan._AT_ONCE", 3)
-    monkeypatch.setattr("catalog.obscore.plan._LISTED", 2)
+    monkeypatch.setattr("catalog.obscore.parts._LISTED", 2)
     with catalog.begin() as connection:
         connection.execute(sa.delete(obsplan()))
         if catalog.dialect == "sqlite":

@@ -8,7 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from catalog.db import Database
-from catalog.obscore.package_obscore import CAP_COLUMNS, RADIO_TABLE, TABLE, VECTOR_COLUMNS, published_table
+from catalog.obscore.package_obscore import RADIO_TABLE, TABLE, published_table
+from catalog.obscore.resolved_table import CAP_COLUMNS, VECTOR_COLUMNS
 from catalog.obscore.view import published_views
 
 
