@@ -1,16 +1,13 @@
-"""Many rows in parts of bounded size: by ranges of their key, or by lists of it."""
+"""Many rows in parts of bounded size: conditions on their key that together mean them all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-__all__ = ["among", "listed", "ranges", "within"]
-
-_LISTED = 2_000  # keys named one by one in a statement
+__all__ = ["among", "ranges", "within"]
 
 _T = TypeVar("_T")
 
@@ -32,13 +29,6 @@ def within(column: sa.ColumnElement[Any], *, low: object | None, high: object | 
     bounds = [] if low is None else [column > low]
     bounds += [] if high is None else [column <= high]
     return sa.and_(sa.true(), *bounds)
-
-
-def listed(values: Iterable[_T]) -> Iterator[list[_T]]:
-    """Values in lists that are short enough for `among`."""
-    rest = iter(values)
-    while some := list(islice(rest, _LISTED)):
-        yield some
 
 
 def among(column: sa.ColumnElement[Any], *, keys: Sequence[object]) -> sa.ColumnElement[bool]:

@@ -10,7 +10,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from catalog.db.bulk import copy_rows
-from catalog.obscore.parts import listed
+from catalog.db.listed import listed
 from catalog.opsdb.models import PublicationSetting
 from catalog.opsdb.models.declarative import OUR_SCHEMA
 from catalog.vo.region import unit_box

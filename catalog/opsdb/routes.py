@@ -16,6 +16,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from catalog.db import UuidText
+from catalog.db.listed import listed
 from catalog.opsdb.models import (
     ExecutedObsUnit,
     Instrument,
@@ -32,7 +33,6 @@ __all__ = ["EVERYTHING", "ROUTES", "Route", "follow_causes"]
 EVERYTHING = "*"
 """Entity of a cause that concerns every package."""
 
-_LISTED = 2_000  # keys named one by one in a statement
 _PACKAGE = RawDataPackage.__table__
 _EXECUTED = ExecutedObsUnit.__table__
 _UNIT = ObsUnit.__table__
@@ -104,17 +104,17 @@ def follow_causes(connection: sa.Connection, which: Sequence[int]) -> None:
         connection: In a transaction that writes, and that keeps every other resolver waiting.
         which: ``seq`` of the causes.
     """
-    for start in range(0, len(which), _LISTED):
-        listed = ResolveCause.seq.in_(which[start : start + _LISTED])
+    for some in listed(which):
+        meant = ResolveCause.seq.in_(some)
         keys: dict[str, set[str]] = defaultdict(set)
-        for entity, key in connection.execute(sa.select(ResolveCause.entity, ResolveCause.entity_key).where(listed)):
+        for entity, key in connection.execute(sa.select(ResolveCause.entity, ResolveCause.entity_key).where(meant)):
             keys[entity].add(key)
         for entity in sorted(keys):
             if entity in ROUTES and ROUTES[entity].plan_only:
                 continue
             found = _packages(entity, keys[entity])
             connection.execute(sa.insert(ResolveQueue).from_select(["raw_data_package_id"], found))
-        connection.execute(sa.delete(ResolveCause).where(listed))
+        connection.execute(sa.delete(ResolveCause).where(meant))
 
 
 def _packages(entity: str, keys: set[str]) -> sa.Select[Any]:

@@ -11,12 +11,14 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from threading import Lock
 
 import sqlalchemy as sa
 
 from catalog.db import Database
+from catalog.db.clock import read_clock
+from catalog.db.listed import listed
 from catalog.errors import PhaseError
 from catalog.uws.job import Client, Job, JobError, JobRef, Parameter
 from catalog.uws.phase import Phase, sources
@@ -146,10 +148,8 @@ class JobStore:
     def phases(self, job_ids: Iterable[str]) -> dict[str, Phase]:
         """The phases of many jobs; those that are gone are left out."""
         found: dict[str, Phase] = {}
-        ids = list(job_ids)
         with self.read_transaction() as (connection, now):
-            for start in range(0, len(ids), _IDS_AT_ONCE):
-                some = ids[start : start + _IDS_AT_ONCE]
+            for some in listed(job_ids, _IDS_AT_ONCE):
                 statement = sa.select(job.c.id, job.c.phase).where(job.c.id.in_(some), job.c.destruction_at > now)
                 found |= {row.id: Phase(row.phase) for row in connection.execute(statement)}
         return found
@@ -243,13 +243,13 @@ class JobStore:
     def transaction(self) -> Iterator[tuple[sa.Connection, datetime]]:
         """A transaction that writes, and the time at which it began."""
         with self._open()[0].begin() as connection:
-            yield connection, _clock(connection)
+            yield connection, read_clock(connection)
 
     @contextmanager
     def read_transaction(self) -> Iterator[tuple[sa.Connection, datetime]]:
         """A transaction that reads, and the time at which it began."""
         with self._open()[0].engine.connect() as connection:
-            yield connection, _clock(connection)
+            yield connection, read_clock(connection)
 
     def tell(self, job_id: str, phase: Phase | None) -> None:
         """Tell those who listen of a move that has been committed."""
@@ -279,14 +279,6 @@ class JobStore:
         if changed == 1:
             self.tell(job_id, target)
         return changed == 1
-
-
-def _clock(connection: sa.Connection) -> datetime:
-    """The time: the server's on PostgreSQL, so that clocks of several machines do not matter."""
-    if connection.dialect.name == "postgresql":
-        now: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
-        return now.astimezone(UTC)
-    return datetime.now(UTC)
 
 
 def _survive_power_cuts(connection: sqlite3.Connection, _: object) -> None:

@@ -321,7 +321,7 @@ def test_more_rows_than_are_worked_on_at_once(
     before = rows()
     assert len(before) == 14
     monkeypatch.setattr("catalog.obscore.plan._AT_ONCE", 3)
-    monkeypatch.setattr("catalog.obscore.parts._LISTED", 2)
+    monkeypatch.setattr("catalog.db.listed._LISTED", 2)
     with catalog.begin() as connection:
         connection.execute(sa.delete(obsplan()))
         if catalog.dialect == "sqlite":

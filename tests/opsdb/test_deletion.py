@@ -11,11 +11,12 @@ import pytest
 import sqlalchemy as sa
 
 from catalog.db import Database
+from catalog.db.clock import read_clock
 from catalog.errors import IntegrityError, NotFoundError, UsageError
 from catalog.opsdb.enums import LocationType, PackageState, Status, Verification
 from catalog.opsdb.lifecycle import deletion
 from catalog.opsdb.lifecycle.copies import CopyService, CopyStep, Risk
-from catalog.opsdb.lifecycle.survivors import DeletionRules, Refusal, read_clock, read_survivors, read_verdicts
+from catalog.opsdb.lifecycle.survivors import DeletionRules, Refusal, read_survivors, read_verdicts
 from catalog.opsdb.models import (
     DataLocation,
     DataTransfer,

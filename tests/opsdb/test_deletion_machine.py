@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from catalog.db import Database
+from catalog.db.clock import read_clock
 from catalog.errors import IntegrityError
 from catalog.opsdb.enums import LocationType, PackageState, Status, Verification
 from catalog.opsdb.lifecycle import deletion
-from catalog.opsdb.lifecycle.survivors import DeletionRules, read_clock
+from catalog.opsdb.lifecycle.survivors import DeletionRules
 from catalog.opsdb.models import (
     DataLocation,
     DiskDataLocation,

@@ -13,6 +13,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from catalog.db import Database
+from catalog.db.clock import read_clock
 from catalog.errors import NotFoundError, UsageError
 from catalog.opsdb.enums import LocationType, PackageState, PhysicalCopyStatus, Verification
 from catalog.opsdb.lifecycle import deletion
@@ -22,7 +23,6 @@ from catalog.opsdb.lifecycle.survivors import (
     Refusal,
     Survivor,
     Verdict,
-    read_clock,
     read_survivors,
     read_verdicts,
     select_survivors,

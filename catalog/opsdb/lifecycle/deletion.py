@@ -13,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from catalog.db.clock import read_clock
 from catalog.errors import IntegrityError, NotFoundError, SettingsError, UsageError
 from catalog.opsdb.enums import PhysicalCopyStatus, Verification
 from catalog.opsdb.lifecycle.machines import SETTLED
@@ -20,7 +21,6 @@ from catalog.opsdb.lifecycle.survivors import (
     CLOCK_MARGIN_S,
     DeletionRules,
     Verdict,
-    read_clock,
     read_packages,
     read_survivors,
     read_verdicts,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -16,6 +16,8 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
+from catalog.db.clock import read_clock
+from catalog.db.listed import listed
 from catalog.opsdb.enums import LocationType, PackageState, PhysicalCopyStatus, Verification
 from catalog.opsdb.lifecycle.traffic import is_arriving, is_used
 from catalog.opsdb.models import (
@@ -33,7 +35,6 @@ __all__ = [
     "Refusal",
     "Survivor",
     "Verdict",
-    "read_clock",
     "read_packages",
     "read_survivors",
     "read_verdicts",
@@ -152,18 +153,7 @@ class Verdict:
 CLOCK_MARGIN_S = 300.0
 """How far in the future, by the database's clock, a verification may lie and still count."""
 
-_LISTED = 2_000  # packages named one by one in a statement
 _MEMBER = data_transfer_package_member.c
-
-
-def read_clock(connection: sa.Connection) -> datetime:
-    """The database's own time, now: clocks of clients decide nothing."""
-    if connection.dialect.name == "postgresql":
-        found = connection.scalar(sa.select(sa.func.clock_timestamp()))
-        assert isinstance(found, datetime)  # noqa: S101  (a clock always answers)
-        return found.astimezone(UTC)
-    text = connection.scalar(sa.select(sa.func.strftime("%Y-%m-%dT%H:%M:%f", "now")))
-    return datetime.fromisoformat(str(text)).replace(tzinfo=UTC)
 
 
 def read_verdicts(
@@ -221,11 +211,10 @@ def read_survivors(
     if without_copy is not None:
         chosen = chosen.where(counted.c.copy_id != without_copy)
     found: list[Survivor] = []
-    for start in range(0, len(packages), _LISTED):
-        listed = chosen.where(counted.c.package_id.in_(packages[start : start + _LISTED]))
+    for some in listed(packages):
         found += [
             Survivor(row.copy_id, str(row.package_id), row.site, row.location, str(row.medium), row.verified_at)
-            for row in connection.execute(listed)
+            for row in connection.execute(chosen.where(counted.c.package_id.in_(some)))
         ]
     return found
 
