@@ -23,11 +23,11 @@ from catalog.ingest.fits import FitsDescription, describe_fits
 from catalog.ingest.fits.description import join_bands
 from catalog.ingest.fits.sky import join_places
 from catalog.ingest.fits.times import Exposure, join_exposures
-from catalog.ingest.identity import build_execution_id, build_package_id
 from catalog.ingest.records import PackageRecord
 from catalog.ingest.report import Problem, Report
 from catalog.ingest.tar import Tar, digest_file, pack_tar, write_tar
 from catalog.ingest.tree import Found, Linked, Refused, walk_tree
+from catalog.opsdb.identity import build_execution_id, build_package_id
 from catalog.vo.position import KNOWN_BODIES
 from catalog.vo.region import format_region
 

@@ -12,11 +12,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from catalog.ingest.faults import ContradictionError, MissingParentError
-from catalog.ingest.identity import build_file_id, build_package_id
 from catalog.ingest.parents import Parents
 from catalog.ingest.records import CopyRecord, FileRecord, MetadataRecord, PackageRecord
 from catalog.ingest.report import Outcome
 from catalog.opsdb.enums import ChecksumAlgorithm, Status
+from catalog.opsdb.identity import build_file_id, build_package_id, build_package_path
 from catalog.opsdb.models import (
     ExecutedObsUnit,
     PhysicalCopy,
@@ -100,8 +100,8 @@ class PackageWriter:
                 f"package {record.sequence} of this execution and module is {other}, not {identifier}; "
                 "another package of them has another sequence",
             )
-        path = record.relative_path or posixpath.join(
-            _slug(record.instrument), _slug(record.module), f"{execution.id}_{record.sequence}.tar"
+        path = record.relative_path or build_package_path(
+            execution.id, record.instrument, record.module, record.sequence
         )
         is_built = record.checksum is not None and record.size_bytes is not None
         package = RawDataPackage(
@@ -336,11 +336,6 @@ def _fill_bytes(
 def _parts(ids: list[UUID]) -> Iterator[list[UUID]]:
     for offset in range(0, len(ids), _LISTED):
         yield ids[offset : offset + _LISTED]
-
-
-def _slug(text: str) -> str:
-    """A word fit for a part of a path."""
-    return "".join(c if c.isascii() and (c.isalnum() or c in "-_+") else "_" for c in text)[:80] or "_"
 
 
 def _shown(value: Any) -> str:

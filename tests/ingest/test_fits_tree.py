@@ -17,9 +17,9 @@ from astropy.io import fits
 
 from catalog.db import Database
 from catalog.errors import UsageError
-from catalog.ingest.identity import build_execution_id
 from catalog.ingest.report import IngestSummary
 from catalog.opsdb.enums import Status, Verification
+from catalog.opsdb.identity import build_execution_id
 from catalog.opsdb.models import (
     DataLocation,
     ExecutedObsUnit,

@@ -15,10 +15,10 @@ from sqlalchemy.orm import Session
 
 from catalog.db import Database
 from catalog.errors import UsageError
-from catalog.ingest.identity import build_file_id, build_package_id
 from catalog.ingest.load import Loader
 from catalog.ingest.report import IngestSummary
 from catalog.opsdb.enums import PackageState, PhysicalCopyStatus, Status
+from catalog.opsdb.identity import build_file_id, build_package_id
 from catalog.opsdb.models import (
     ExecutedObsUnit,
     FixedSource,

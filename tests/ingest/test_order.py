@@ -17,10 +17,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from catalog.db import Database
-from catalog.ingest.identity import build_package_id
 from catalog.ingest.records import PackageRecord
 from catalog.ingest.report import IngestSummary
 from catalog.obscore.comparison import compare_with_fresh
+from catalog.opsdb.identity import build_package_id
 from catalog.opsdb.models import OpsBase
 
 Record = dict[str, Any]

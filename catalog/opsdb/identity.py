@@ -7,9 +7,10 @@ a form changes every identifier that was ever published: both are fixed for good
 from __future__ import annotations
 
 import json
+import posixpath
 from uuid import UUID, uuid5
 
-__all__ = ["NAMESPACE", "build_execution_id", "build_file_id", "build_package_id"]
+__all__ = ["NAMESPACE", "build_execution_id", "build_file_id", "build_package_id", "build_package_path"]
 
 NAMESPACE = UUID("6f0d5c1e-54a5-5a0e-9d6b-0c6c9b7f2a11")
 """Namespace of all identities made here."""
@@ -25,6 +26,11 @@ def build_package_id(executed_obs_unit_id: UUID, instrument: str, module: str, s
     return _identity("package", str(executed_obs_unit_id), instrument, module, sequence)
 
 
+def build_package_path(executed_obs_unit_id: UUID, instrument: str, module: str, sequence: int) -> str:
+    """Where a package lies below the root of a location, unless somebody says otherwise."""
+    return posixpath.join(_slug(instrument), _slug(module), f"{executed_obs_unit_id}_{sequence}.tar")
+
+
 def build_execution_id(telescope: str, instrument: str, observation: str) -> UUID:
     """Identity of an execution that is known by the observation id in FITS headers, or by the path of its one file."""
     return _identity("execution", telescope, instrument, observation)
@@ -32,3 +38,8 @@ def build_execution_id(telescope: str, instrument: str, observation: str) -> UUI
 
 def _identity(*parts: str | int) -> UUID:
     return uuid5(NAMESPACE, json.dumps(parts, ensure_ascii=True, separators=(",", ":")))
+
+
+def _slug(text: str) -> str:
+    """A word fit for a part of a path."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in "-_+") else "_" for c in text)[:80] or "_"

@@ -7,7 +7,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.ingest.identity import NAMESPACE, build_execution_id, build_file_id, build_package_id
+from catalog.opsdb.identity import NAMESPACE, build_execution_id, build_file_id, build_package_id
 
 UNIT = UUID("11111111-2222-4333-8444-555555555555")
 
