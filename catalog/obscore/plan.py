@@ -16,9 +16,9 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from catalog.db.listed import listed
+from catalog.db.parts import among, ranges, within
 from catalog.obscore.inputs import Condition
 from catalog.obscore.obsplan import obsplan, obsplan_columns, obsplan_rows
-from catalog.obscore.parts import among, ranges, within
 from catalog.obscore.plan_rows import fresh_executions, fresh_plans
 from catalog.obscore.resolved_table import Row
 from catalog.opsdb.models import (

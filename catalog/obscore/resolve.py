@@ -18,6 +18,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from catalog.db.listed import listed
+from catalog.db.parts import among, ranges, within
 from catalog.obscore.batch import Batch
 from catalog.obscore.inputs import (
     METADATA,
@@ -32,7 +33,6 @@ from catalog.obscore.inputs import (
 from catalog.obscore.mapping import DERIVATIONS, INPUTS, MAPPING, mapping_digest
 from catalog.obscore.obsplan import PLAN_REVISION, obsplan_rows
 from catalog.obscore.package_obscore import package_obscore, package_rows
-from catalog.obscore.parts import among, ranges, within
 from catalog.obscore.plan import resolve_executions, resolve_plan
 from catalog.obscore.resolved_table import CAP_COLUMNS, STATE_KEY, VECTOR_COLUMNS, Row
 from catalog.opsdb.models import PackagePublication, PublicationSetting

@@ -14,9 +14,11 @@ from catalog.opsdb.models import (
     staging_job_package,
 )
 
-__all__ = ["is_arriving", "is_used"]
+__all__ = ["OPEN", "is_arriving", "is_under_way", "is_used"]
 
-_OPEN = (Status.PENDING, Status.SCHEDULED, Status.IN_PROGRESS)
+OPEN = (Status.PENDING, Status.SCHEDULED, Status.IN_PROGRESS)
+"""An operation that is not over."""
+
 _MEMBER = data_transfer_package_member.c
 _STAGED = staging_job_package.c
 
@@ -26,21 +28,21 @@ def is_arriving(copy: type[PhysicalCopy]) -> sa.ColumnElement[bool]:
     archived = sa.exists().where(
         LongTermArchiveTransfer.raw_data_package_id == copy.raw_data_package_id,
         LongTermArchiveTransfer.destination_location_id == copy.data_location_id,
-        LongTermArchiveTransfer.status.in_(_OPEN),
+        LongTermArchiveTransfer.status.in_(OPEN),
     )
     brought = sa.exists().where(
         _MEMBER.raw_data_package_id == copy.raw_data_package_id,
         DataTransfer.data_transfer_package_id == _MEMBER.data_transfer_package_id,
         DataTransfer.destination_location_id == copy.data_location_id,
-        _is_under_way(),
+        is_under_way(),
     )
     return sa.or_(archived, brought)
 
 
-def _is_under_way() -> sa.ColumnElement[bool]:
+def is_under_way() -> sa.ColumnElement[bool]:
     """A transfer has not arrived, or what has arrived is not unpacked."""
-    unpacks = sa.and_(DataTransfer.status == Status.COMPLETED, DataTransfer.unpack_status.in_(_OPEN))
-    return sa.or_(DataTransfer.status.in_(_OPEN), unpacks)
+    unpacks = sa.and_(DataTransfer.status == Status.COMPLETED, DataTransfer.unpack_status.in_(OPEN))
+    return sa.or_(DataTransfer.status.in_(OPEN), unpacks)
 
 
 def is_used() -> sa.ColumnElement[bool]:
@@ -49,23 +51,23 @@ def is_used() -> sa.ColumnElement[bool]:
     archiving = sa.exists().where(
         LongTermArchiveTransfer.raw_data_package_id == PhysicalCopy.raw_data_package_id,
         here.in_((LongTermArchiveTransfer.origin_location_id, LongTermArchiveTransfer.destination_location_id)),
-        LongTermArchiveTransfer.status.in_(_OPEN),
+        LongTermArchiveTransfer.status.in_(OPEN),
     )
     moving = sa.exists().where(
         DataTransfer.data_transfer_package_id == PhysicalCopy.data_transfer_package_id,
         here.in_((DataTransfer.origin_location_id, DataTransfer.destination_location_id)),
-        _is_under_way(),
+        is_under_way(),
     )
     inside = sa.exists().where(
         _MEMBER.raw_data_package_id == PhysicalCopy.raw_data_package_id,
         DataTransfer.data_transfer_package_id == _MEMBER.data_transfer_package_id,
         here.in_((DataTransfer.origin_location_id, DataTransfer.destination_location_id)),
-        _is_under_way(),
+        is_under_way(),
     )
     staging = sa.exists().where(
         _STAGED.raw_data_package_id == PhysicalCopy.raw_data_package_id,
         StagingJob.id == _STAGED.staging_job_id,
-        StagingJob.status.in_(_OPEN),
+        StagingJob.status.in_(OPEN),
         sa.or_(
             StagingJob.origin_location_id.is_(None),  # any copy may be the one that it reads
             here.in_((StagingJob.origin_location_id, StagingJob.destination_location_id)),
