@@ -9,7 +9,7 @@ __all__ = ["main"]
 
 
 def main() -> NoReturn:
-    """Run `catalog.cli.main`; loading the house takes a second, in which somebody may change their mind."""
+    """Run `catalog.cli.main`; loading what a command needs takes a moment, in which somebody may change their mind."""
     try:
         from catalog.cli import main as run
     except KeyboardInterrupt:

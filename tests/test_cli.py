@@ -669,25 +669,26 @@ def test_ctrl_c_ends_a_query_at_once_and_without_a_word(
     assert not list(tmp_path.glob("*x.vot*"))
 
 
-# Python looks into this file of PYTHONPATH first; loading numpy now takes as long as the test likes.
+# Python looks into this file of PYTHONPATH first; loading a module now takes as long as the test likes.
 SLOW_START = """
-import sys, time
+import os, sys, time
 class Slow:
     def find_spec(self, name, path, target=None):
-        if name == "numpy":
+        if name == os.environ["SLOW"]:
             print("loading", flush=True)
             time.sleep(60)
 sys.meta_path.insert(0, Slow())
 """
 
 
-def test_ctrl_c_before_anything_has_begun_is_heard(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("command", "slow"), [("--version", "typer"), ("init", "numpy")])
+def test_ctrl_c_before_anything_has_begun_is_heard(command: str, slow: str, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(SLOW_START)
     with subprocess.Popen(
-        [sys.executable, "-m", "catalog", "--version"],
+        [sys.executable, "-m", "catalog", command],
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=environment() | {"PYTHONPATH": str(tmp_path)},
+        env=environment() | {"PYTHONPATH": str(tmp_path), "SLOW": slow},
         preexec_fn=hear_ctrl_c,
     ) as process:
         assert process.stdout is not None

@@ -12,11 +12,12 @@ import typer
 from catalog.errors import IntegrityError
 from catalog.opsdb.enums import Verification
 from catalog.opsdb.lifecycle.copies import CopyStep
-from catalog.terminal import Db, Json, ready_catalog, say, summarise
+from catalog.terminal.messages import Json, say, summarise
+from catalog.terminal.opening import Db, ready_catalog
 
-__all__ = ["copies_app"]
+__all__ = ["app"]
 
-copies_app = typer.Typer(no_args_is_help=True, help="Copies of packages: where they are, and which may go.")
+app = typer.Typer(name="copies", no_args_is_help=True, help="Copies of packages: where they are, and which may go.")
 
 _Did = Annotated[str, typer.Argument(help="obs_publisher_did of the package.")]
 _CopyId = Annotated[int, typer.Argument(help="Number of the copy, as `catalog copies list` shows it.")]
@@ -25,7 +26,7 @@ _Reason = Annotated[str | None, typer.Option(help="Why, for the history.")]
 _Rehearsal = Annotated[bool, typer.Option("--dry-run", help="Say whether it would be allowed, and change nothing.")]
 
 
-@copies_app.command("list")
+@app.command("list")
 def list_copies(did: _Did, db: Db = None, json_summary: Json = False) -> None:
     """List the copies of a package, deleted ones too."""
     with ready_catalog(db) as catalog:
@@ -39,7 +40,7 @@ def list_copies(did: _Did, db: Db = None, json_summary: Json = False) -> None:
         typer.echo(f"{copy.copy_id}  {where}  {copy.status}  verified: {copy.verification}{when}")
 
 
-@copies_app.command()
+@app.command()
 def prove(
     did: _Did,
     without: Annotated[
@@ -69,7 +70,7 @@ def prove(
         raise typer.Exit(1)
 
 
-@copies_app.command()
+@app.command()
 def verify(
     copy_id: _CopyId,
     outcome: Annotated[Verification, typer.Option(help="What comparing size and checksum has shown.")],
@@ -81,7 +82,7 @@ def verify(
     say(f"the copy {copy_id} is recorded as {outcome}")
 
 
-@copies_app.command("at-risk")
+@app.command("at-risk")
 def at_risk(db: Db = None, json_summary: Json = False) -> None:
     """List packages that too few verified archive copies hold; exit with 1 if there are any."""
     counts: dict[str, int] = {}
@@ -96,7 +97,7 @@ def at_risk(db: Db = None, json_summary: Json = False) -> None:
         raise typer.Exit(1)
 
 
-@copies_app.command()
+@app.command()
 def history(did: _Did, db: Db = None, json_summary: Json = False) -> None:
     """Show every move of a package and of its copies."""
     with ready_catalog(db) as catalog:
@@ -179,4 +180,4 @@ for _name, _step, _help in (
     ("unpack", CopyStep.UNPACK, "Say that a package is unpacked and its archive goes; guarded as a deletion."),
     ("restore", CopyStep.RESTORE, "Say that the archive of an unpacked package is there again."),
 ):
-    copies_app.command(_name, help=_help)((_guarded if _step.decides else _reported)(_step))
+    app.command(_name, help=_help)((_guarded if _step.decides else _reported)(_step))

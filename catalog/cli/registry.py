@@ -17,12 +17,13 @@ from catalog.registry.datacite import build_datacite, render_datacite_json, rend
 from catalog.registry.drafts import draft_records
 from catalog.registry.schemas import SchemaSet
 from catalog.registry.store import Cursor, Selection, StoredRecord, write_time
-from catalog.terminal import Db, Json, ready_catalog, say, summarise
+from catalog.terminal.messages import Json, say, summarise
+from catalog.terminal.opening import Db, ready_catalog
 from catalog.wiring import Catalog
 
-__all__ = ["registry_app"]
+__all__ = ["app"]
 
-registry_app = typer.Typer(no_args_is_help=True, help="The publishing registry.")
+app = typer.Typer(name="registry", no_args_is_help=True, help="The publishing registry.")
 
 _XML = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _AT_ONCE = 100
@@ -30,7 +31,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _Identifier = Annotated[str, typer.Argument(help="Identifier of a record: ivo://….")]
 
 
-@registry_app.command("init")
+@app.command("init")
 def init_records(
     folder: Annotated[Path, typer.Argument(help="Folder for the records.")] = Path("records"),
     authority: Annotated[str | None, typer.Option(help="IVOA naming authority, such as org.my-observatory.")] = None,
@@ -54,7 +55,7 @@ def init_records(
     typer.echo(settings, nl=False)
 
 
-@registry_app.command("list")
+@app.command("list")
 def list_records(db: Db = None, json_summary: Json = False) -> None:
     """List what is harvested: identifier, kind, datestamp, and whether it is deleted."""
     with ready_catalog(db) as catalog:
@@ -70,7 +71,7 @@ def list_records(db: Db = None, json_summary: Json = False) -> None:
         typer.echo(f"{record['identifier']}  {record['kind']}  {record['datestamp']}{state}")
 
 
-@registry_app.command("show")
+@app.command("show")
 def show_record(
     identifier: _Identifier,
     dublin_core: Annotated[bool, typer.Option("--dublin-core", help="As Dublin Core instead of VOResource.")] = False,
@@ -84,7 +85,7 @@ def show_record(
     typer.echo(record.oai_dc if dublin_core else record.ivo_vor)
 
 
-@registry_app.command("check")
+@app.command("check")
 def check_records(
     schemas: Annotated[Path | None, typer.Option(help="Folder of XML schemas to judge by; others' work.")] = None,
     url: Annotated[str | None, typer.Option(help="Address that the registry is harvested at.")] = None,
@@ -105,7 +106,7 @@ def check_records(
         raise typer.Exit(1)
 
 
-@registry_app.command("dump")
+@app.command("dump")
 def dump_records(
     folder: Annotated[Path, typer.Argument(help="Folder for the files.")], db: Db = None, json_summary: Json = False
 ) -> None:
@@ -121,7 +122,7 @@ def dump_records(
     summarise(json_summary, {"records": count, "folder": str(folder)}, f"{count:,} records in {folder}")
 
 
-@registry_app.command("publish")
+@app.command("publish")
 def publish_records(
     full: Annotated[bool, typer.Option("--full", help="Make every coverage map anew.")] = False,
     db: Db = None,
@@ -136,7 +137,7 @@ def publish_records(
     summarise(json_summary, asdict(summary), f"{changes}, {summary.unchanged:,} as they were")
 
 
-@registry_app.command("datacite")
+@app.command("datacite")
 def show_datacite(
     identifier: _Identifier,
     xml: Annotated[bool, typer.Option("--xml", help="As XML instead of JSON.")] = False,

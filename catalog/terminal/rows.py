@@ -1,23 +1,16 @@
-"""What the command says: results on standard output, messages and progress on standard error."""
+"""Rows that a command shows or writes."""
 
 from __future__ import annotations
 
-import json
 import re
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
-from types import FrameType
-from typing import Annotated, Any, TypeVar
 
 import typer
 from pyarrow import RecordBatch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -26,104 +19,13 @@ from catalog.errors import CatalogError, QueryError
 from catalog.formats.encoder import encode
 from catalog.formats.media import Format
 from catalog.obscore.files import written_file
-from catalog.settings import Settings, load_settings
+from catalog.terminal.messages import say
 from catalog.vo.table import Info, TableStream
-from catalog.wiring import Catalog
 
-__all__ = [
-    "Db",
-    "Json",
-    "interruptible",
-    "open_for",
-    "pointing_out",
-    "progress_bar",
-    "ready_catalog",
-    "say",
-    "say_fault",
-    "settings_for",
-    "show_rows",
-    "summarise",
-    "wait_for_signal",
-    "write_rows",
-]
-
-T = TypeVar("T")
-
-Db = Annotated[str | None, typer.Option("--db", help="Database URL; CATALOG_DATABASE_URL and catalog.toml otherwise.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON summary on standard output.")]
+__all__ = ["pointing_out", "show_rows", "write_rows"]
 
 _PIPED_WIDTH = 100_000  # a line per row for the next program, however long
-_MESSAGES = Console(stderr=True, highlight=False)
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")  # what strangers' text must not tell a terminal
-
-
-def settings_for(db: str | None) -> Settings:
-    """The settings, with the database that an option names."""
-    return load_settings().with_database(db)
-
-
-@contextmanager
-def open_for(db: str | None) -> Iterator[Catalog]:
-    """The catalog that a command works on."""
-    with Catalog(settings_for(db)) as catalog:
-        yield catalog
-
-
-@contextmanager
-def ready_catalog(db: str | None) -> Iterator[Catalog]:
-    """The same, once it has shown that it can be worked on."""
-    with open_for(db) as catalog:
-        interruptible(catalog.check_ready, cancel=catalog.close)
-        yield catalog
-
-
-def say(message: str, *, style: str | None = None) -> None:
-    """A message on standard error, in one line however long."""
-    _MESSAGES.print(message, style=style, markup=False, soft_wrap=True)
-
-
-def say_fault(fault: CatalogError) -> None:
-    """What went wrong, and what to do about it."""
-    say(f"catalog: {fault.message}", style="red")
-    if fault.hint:
-        say(fault.hint)
-
-
-def interruptible(work: Callable[[], T], *, cancel: Callable[[], None]) -> T:
-    """Run what reads a database, so that Ctrl-C stops it at once.
-
-    It runs in a thread of its own: SQLite takes an exception that comes while it works for a wish to stop, and the
-    driver of PostgreSQL takes the signal.
-
-    Args:
-        work: What to run.
-        cancel: Makes it end soon.
-
-    Raises:
-        KeyboardInterrupt: It was stopped.
-    """
-    with ThreadPoolExecutor(max_workers=1) as executor:
-        future = executor.submit(work)
-        try:
-            return future.result()
-        except KeyboardInterrupt:
-            cancel()
-            raise
-
-
-def wait_for_signal() -> None:
-    """Wait, in the main thread, for Ctrl-C or SIGTERM; a second one has its usual effect."""
-    stopped = Event()
-    before: dict[signal.Signals, Any] = {}
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        stopped.set()
-        for known, handler in before.items():
-            signal.signal(known, handler)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        before[number] = signal.signal(number, stop)
-    stopped.wait()
 
 
 @contextmanager
@@ -138,33 +40,6 @@ def pointing_out(adql: str) -> Iterator[None]:
     except QueryError as fault:
         say(f"catalog: {render_diagnostic(adql, fault)}", style="red")
         raise typer.Exit(2) from None
-
-
-@contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar on a terminal, silence elsewhere; the function is told how many are done, and how many there are."""
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=_MESSAGES, disable=not _MESSAGES.is_terminal, transient=True) as bar:
-        task = bar.add_task(what, total=None)
-
-        def report(done: int, total: int | None) -> None:
-            bar.update(task, completed=done, total=total)
-
-        yield report
-
-
-def summarise(as_json: bool, values: Any, sentence: str) -> None:
-    """What a command did: as JSON on standard output, or as a sentence for people."""
-    if as_json:
-        typer.echo(json.dumps(values, default=str, ensure_ascii=False))
-    else:
-        say(sentence)
 
 
 def show_rows(rows: TableStream) -> None:

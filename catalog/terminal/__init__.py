@@ -1,0 +1,1 @@
+"""What all commands share: how they speak, open the catalog, and show rows."""
