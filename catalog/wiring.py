@@ -40,7 +40,7 @@ from catalog.obscore.resolve import ResolveSummary
 from catalog.opsdb.attach import attach
 from catalog.opsdb.grants import ReaderGrants
 from catalog.opsdb.lifecycle.copies import CopyService
-from catalog.opsdb.lifecycle.survivors import DeletionRules
+from catalog.opsdb.lifecycle.rules import DeletionRules, keep_rules
 from catalog.opsdb.publication import read_withdrawals, restore, set_base_url, set_publication, withdraw
 from catalog.opsdb.queries import Holdings, read_holdings
 from catalog.opsdb.schema import DerivedObjects, current_revision, head_revision, upgrade
@@ -206,6 +206,7 @@ class Catalog:
             attach(self.database, self.settings.attached, derived=self._derived())
         with self.database.begin() as connection:
             set_publication(connection, self.settings.publication, base_url=self.settings.service.url)
+            keep_rules(connection, self.copies.rules)
         return InitSummary(head_revision(), self.refresh().written)
 
     def check_ready(self) -> None:

@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
-from typing import Annotated, Any
+from datetime import datetime, timedelta
+from typing import Annotated, Any, TypeVar
 
 import typer
 
-from catalog.errors import IntegrityError
+from catalog.errors import IntegrityError, UsageError
 from catalog.opsdb.enums import Verification
-from catalog.opsdb.lifecycle.copies import CopyStep
-from catalog.terminal.messages import Json, say, summarise
+from catalog.opsdb.lifecycle.deletion import CopyChange, CopyStep, VerificationReport
+from catalog.terminal.messages import Json, progress_bar, say, summarise
 from catalog.terminal.opening import Db, ready_catalog
 
 __all__ = ["app"]
 
 app = typer.Typer(name="copies", no_args_is_help=True, help="Copies of packages: where they are, and which may go.")
 
+_T = TypeVar("_T")
 _Did = Annotated[str, typer.Argument(help="obs_publisher_did of the package.")]
-_CopyId = Annotated[int, typer.Argument(help="Number of the copy, as `catalog copies list` shows it.")]
+_CopyIds = Annotated[
+    list[int] | None, typer.Argument(metavar="COPY_ID", help="Numbers of copies, as `catalog copies list` shows them.")
+]
+_Location = Annotated[str | None, typer.Option(metavar="SITE/NAME", help="Every copy there that the step is for.")]
+_OlderThan = Annotated[float | None, typer.Option(min=0, metavar="DAYS", help="Of these, what came so long ago.")]
+_Limit = Annotated[int | None, typer.Option(min=1, help="Of these, at most so many.")]
+_Numbers = Annotated[
+    typer.FileText | None, typer.Option("--from", help="A file with one number a line; - is standard input.")
+]
 _Actor = Annotated[str | None, typer.Option(help="Who acts, for the history; your login name otherwise.")]
 _Reason = Annotated[str | None, typer.Option(help="Why, for the history.")]
-_Rehearsal = Annotated[bool, typer.Option("--dry-run", help="Say whether it would be allowed, and change nothing.")]
+_Rehearsal = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")]
 
 
 @app.command("list")
@@ -72,14 +83,47 @@ def prove(
 
 @app.command()
 def verify(
-    copy_id: _CopyId,
-    outcome: Annotated[Verification, typer.Option(help="What comparing size and checksum has shown.")],
+    copy_ids: _CopyIds = None,
+    outcome: Annotated[
+        Verification | None, typer.Option(help="What comparing size and checksum has shown of each COPY_ID.")
+    ] = None,
+    reports: Annotated[
+        typer.FileText | None,
+        typer.Option("--from", help="CSV without a header: number, outcome, and time if not now; - is standard input."),
+    ] = None,
     db: Db = None,
+    json_summary: Json = False,
 ) -> None:
-    """Record that a copy was compared with its size and checksum."""
-    with ready_catalog(db) as catalog:
-        catalog.copies.verify(copy_id, outcome)
-    say(f"the copy {copy_id} is recorded as {outcome}")
+    """Record that copies were compared with their size and checksum."""
+    found: Iterable[VerificationReport]
+    if copy_ids and outcome is not None and reports is None:
+        found = [VerificationReport(copy_id, outcome) for copy_id in copy_ids]
+    elif reports is not None and not copy_ids and outcome is None:
+        found = _read(reports, _report, "number, outcome and perhaps a time with its zone, between commas")
+    else:
+        raise typer.BadParameter("expected COPY_ID with --outcome, or --from")
+    counts: Counter[str] = Counter()
+    with ready_catalog(db) as catalog, progress_bar("copies") as progress:
+        for number, (report, fault) in enumerate(catalog.copies.verify_all(found), start=1):
+            progress(number, None)
+            if fault is not None and copy_ids is not None and len(copy_ids) == 1:
+                raise fault
+            counts["refused" if fault else str(report.outcome)] += 1
+            if fault is not None and not json_summary:
+                typer.echo(f"{report.copy_id}  {fault.message}")
+    told = ", ".join(f"{count:,} {word}" for word, count in sorted(counts.items()))
+    summarise(json_summary, {"recorded": counts}, f"verifications: {told or 'none'}")
+    if counts["refused"]:
+        raise typer.Exit(1)
+
+
+def _report(line: str) -> VerificationReport:
+    """A verification from ``number,outcome[,time]``."""
+    number, outcome, *time = [cell.strip() for cell in line.split(",")]
+    moment = datetime.fromisoformat(*time) if time else None
+    if moment is not None and moment.tzinfo is None:
+        raise ValueError("no zone")
+    return VerificationReport(int(number), Verification(outcome), moment)
 
 
 @app.command("at-risk")
@@ -114,48 +158,93 @@ def history(did: _Did, db: Db = None, json_summary: Json = False) -> None:
         )
 
 
-def _guarded(step: CopyStep) -> Callable[..., None]:
+def _command(step: CopyStep) -> Callable[..., None]:
     def run(
-        copy_id: _CopyId,
+        copy_ids: _CopyIds = None,
+        location: _Location = None,
+        older_than: _OlderThan = None,
+        limit: _Limit = None,
+        numbers: _Numbers = None,
         actor: _Actor = None,
         reason: _Reason = None,
         dry_run: _Rehearsal = False,
         db: Db = None,
         json_summary: Json = False,
     ) -> None:
-        if not dry_run:
-            _take(step, copy_id, actor, reason, db, json_summary)
-            return
+        if sum(given is not None for given in (copy_ids or None, location, numbers)) != 1:
+            raise typer.BadParameter("expected one of COPY_ID, --location and --from")
+        if location is None and (older_than is not None or limit is not None):
+            raise typer.BadParameter("--older-than and --limit choose among the copies of --location")
         with ready_catalog(db) as catalog:
-            verdict = catalog.copies.rehearse(copy_id)
-        sentence = f"the copy {copy_id} may go; {verdict.survivors} verified archive copies would be left"
-        if verdict.refusal is not None:
-            sentence = f"the copy {copy_id} may not go: {verdict.refusal.sentence} ({verdict.refusal})"
-        summarise(json_summary, verdict.as_dict(), sentence)
-        if verdict.refusal is not None:
-            raise typer.Exit(1)
+            service = catalog.copies
+            keys: Iterable[int] = copy_ids or ()
+            if numbers is not None:
+                keys = _read(numbers, int, "the number of a copy")
+            elif location is not None:
+                age = None if older_than is None else timedelta(days=older_than)
+                keys = service.chosen(step, location, older_than=age, limit=limit)
+            if dry_run:
+                changes = service.rehearse(step, keys)
+            else:
+                changes = service.take_all(step, keys, actor=actor or _login(), reason=reason)
+            if copy_ids is not None and len(copy_ids) == 1:
+                (change,) = changes
+                _tell_one(change, dry_run, json_summary)
+            else:
+                _tell_all(changes, dry_run, json_summary)
 
     return run
 
 
-def _reported(step: CopyStep) -> Callable[..., None]:
-    def run(
-        copy_id: _CopyId, actor: _Actor = None, reason: _Reason = None, db: Db = None, json_summary: Json = False
-    ) -> None:
-        _take(step, copy_id, actor, reason, db, json_summary)
+def _tell_one(change: CopyChange, dry_run: bool, json_summary: bool) -> None:
+    if change.fault is not None and not (json_summary and dry_run):
+        raise change.fault
+    would = "would be" if dry_run else "is"
+    sentence = f"the copy {change.copy_id} {would} '{change.after}'"
+    if change.path:
+        sentence += f"; it {'is' if dry_run else 'was'} '{change.before}'"
+    if change.verdict is not None:
+        sentence += f"; {change.verdict.survivors} verified archive copies {'would be' if dry_run else 'are'} left"
+    told = {"copy_id": change.copy_id, "before": change.before, "after": change.after, "refusal": change.obstacle}
+    summarise(json_summary, told, sentence)
+    if change.fault is not None:
+        raise typer.Exit(1)
 
-    return run
+
+def _tell_all(changes: Iterable[CopyChange], dry_run: bool, json_summary: bool) -> None:
+    """A line for each copy that is refused, then how many there were of each kind."""
+    moved: Counter[str] = Counter()
+    refused: Counter[str] = Counter()
+    already = 0
+    with progress_bar("copies") as progress:
+        for number, change in enumerate(changes, start=1):
+            progress(number, None)
+            if change.obstacle is not None:
+                refused[change.obstacle] += 1
+                if not json_summary:
+                    typer.echo(f"{change.copy_id}  {change.obstacle}")
+            elif change.path:
+                moved[str(change.after)] += 1
+            else:
+                already += 1
+    parts = [f"{count:,} {'would be' if dry_run else 'are now'} {state}" for state, count in sorted(moved.items())]
+    parts += [f"{already:,} were so before"] if already else []
+    parts += [f"{count:,} refused ({why})" for why, count in sorted(refused.items())]
+    told = {"moved": moved, "already": already, "refused": refused}
+    summarise(json_summary, told, "copies: " + (", ".join(parts) or "none"))
+    if refused:
+        raise typer.Exit(1)
 
 
-def _take(
-    step: CopyStep, copy_id: int, actor: str | None, reason: str | None, db: str | None, json_summary: bool
-) -> None:
-    with ready_catalog(db) as catalog:
-        change = catalog.copies.take(step, copy_id, actor=actor or _login(), reason=reason)
-    sentence = f"the copy {copy_id} is '{change.after}'"
-    if change.before is not change.after:
-        sentence += f"; it was '{change.before}'"
-    summarise(json_summary, {"copy_id": copy_id, "before": change.before, "after": change.after}, sentence)
+def _read(file: Iterable[str], parse: Callable[[str], _T], wanted: str) -> Iterator[_T]:
+    """What the lines of a file say; empty ones say nothing."""
+    for number, line in enumerate(file, start=1):
+        if not line.strip():
+            continue
+        try:
+            yield parse(line.strip())
+        except ValueError:
+            raise UsageError(f"line {number} of --from is '{line.strip()}'; expected {wanted}") from None
 
 
 def _login() -> str:
@@ -170,14 +259,14 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
 
 
 for _name, _step, _help in (
-    ("request", CopyStep.REQUEST, "Ask for the deletion of a copy; from then on nobody counts on it."),
-    ("schedule", CopyStep.SCHEDULE, "Give the deletion of a copy, or one that has failed, to a worker."),
+    ("request", CopyStep.REQUEST, "Ask for the deletion of copies; from then on nobody counts on them."),
+    ("schedule", CopyStep.SCHEDULE, "Give the deletion of copies, or one that has failed, to a worker."),
     ("start", CopyStep.START, "Say that the bytes go now; decided once more."),
     ("confirm", CopyStep.CONFIRM, "Say that the bytes are gone."),
     ("fail", CopyStep.FAIL, "Say that nobody knows what is left of the bytes."),
-    ("cancel", CopyStep.CANCEL, "Take back a deletion that has not begun."),
-    ("keep", CopyStep.KEEP, "Take up again a copy whose deletion failed, once it was verified."),
-    ("unpack", CopyStep.UNPACK, "Say that a package is unpacked and its archive goes; guarded as a deletion."),
-    ("restore", CopyStep.RESTORE, "Say that the archive of an unpacked package is there again."),
+    ("cancel", CopyStep.CANCEL, "Take back deletions that have not begun."),
+    ("keep", CopyStep.KEEP, "Take up again copies whose deletion failed, once they were verified."),
+    ("unpack", CopyStep.UNPACK, "Say that packages are unpacked and their archives go; guarded as a deletion."),
+    ("restore", CopyStep.RESTORE, "Say that the archives of unpacked packages are there again."),
 ):
-    app.command(_name, help=_help)((_guarded if _step.decides else _reported)(_step))
+    app.command(_name, help=_help)(_command(_step))

@@ -92,7 +92,8 @@ def test_invariant_chile_is_freed_and_the_last_archive_copy_stays(run: Run, copi
     for step in ("request", "schedule", "start", "confirm"):
         assert run(step, copies["buffer"], "--actor", "ada", "--reason", "the buffer is full")[0] == 0
     code, out, _ = run("confirm", copies["buffer"], "--actor", "ada", "--json")
-    assert json.loads(out) == {"copy_id": copies["buffer"], "before": "deleted", "after": "deleted"}
+    told = {"copy_id": copies["buffer"], "before": "deleted", "after": "deleted", "refusal": None}
+    assert json.loads(out) == told
 
     for arguments in (("request", copies["archive"], "--dry-run"), ("schedule", copies["archive"], "--actor", "ada")):
         code, _, err = run(*arguments)

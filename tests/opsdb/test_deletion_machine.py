@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -18,7 +17,7 @@ from catalog.db.clock import read_clock
 from catalog.errors import IntegrityError
 from catalog.opsdb.enums import LocationType, PackageState, Status, Verification
 from catalog.opsdb.lifecycle import deletion
-from catalog.opsdb.lifecycle.survivors import DeletionRules
+from catalog.opsdb.lifecycle.rules import DeletionRules
 from catalog.opsdb.models import (
     DataLocation,
     DiskDataLocation,
@@ -95,6 +94,11 @@ class Model:
         staged = self.staging is not None and (self.staging[0] is None or name in self.staging)
         return staged or (self.transfer is not None and name in self.transfer)
 
+    def may_be_used(self, *names: str) -> bool:
+        """Whether an operation may begin or end with these copies."""
+        going = ("deletion_scheduled", "deletion_in_progress", "deletion_failed")
+        return not any(self.copies[name].status in going for name in names)
+
     def take(self, step: str, name: str) -> bool:
         """Whether the step succeeds; if so, it is made."""
         copy = self.copies[name]
@@ -170,12 +174,11 @@ class Deletions(RuleBasedStateMachine):
     @rule(name=st.sampled_from(sorted(PLACES)), step=st.sampled_from(STEPS))
     def take(self, name: str, step: str) -> None:
         key = self.model.copies[name].key
-        rules: dict[str, Any] = {"rules": RULES} if step in GUARDED else {}
         before = self.model.copies[name].status
         expected = self.model.take(step, name)
         try:
             with self.connection.begin_nested():
-                getattr(deletion, step)(self.connection, key, actor="ada", **rules)
+                deletion.take_step(self.connection, deletion.CopyStep(step), key, rules=RULES, actor="ada")
             succeeded = True
         except IntegrityError:
             succeeded = False
@@ -228,30 +231,46 @@ class Deletions(RuleBasedStateMachine):
     def transfer(self, ends: tuple[str, str] | None) -> None:
         opened = sa.update(LongTermArchiveTransfer).where(LongTermArchiveTransfer.status == "pending")
         self.connection.execute(opened.values(status=Status.FAILED))
-        self.model.transfer = ends
-        if ends is not None:
-            origin, destination = (self.places[name] for name in ends)
-            self.connection.execute(
-                sa.insert(LongTermArchiveTransfer).values(
-                    raw_data_package_id=PACKAGE, origin_location_id=origin, destination_location_id=destination
-                )
+        self.model.transfer = None
+        if ends is None:
+            return
+        origin, destination = (self.places[name] for name in ends)
+        begun = self.begins(
+            sa.insert(LongTermArchiveTransfer).values(
+                raw_data_package_id=PACKAGE, origin_location_id=origin, destination_location_id=destination
             )
+        )
+        assert begun == self.model.may_be_used(*ends), ends
+        self.model.transfer = ends if begun else None
 
     @rule(origin=st.none() | st.sampled_from(ARCHIVES), opens=st.booleans())
     def stage(self, origin: str | None, opens: bool) -> None:
         opened = sa.update(StagingJob).where(StagingJob.status == "pending")
         self.connection.execute(opened.values(status=Status.FAILED))
-        self.model.staging = (origin, "scratch") if opens else None
-        if opens:
-            made = self.connection.execute(
-                sa.insert(StagingJob).values(
-                    origin_location_id=None if origin is None else self.places[origin],
-                    destination_location_id=self.places["scratch"],
-                )
+        self.model.staging = None
+        if not opens:
+            return
+        made = self.connection.execute(
+            sa.insert(StagingJob).values(
+                origin_location_id=None if origin is None else self.places[origin],
+                destination_location_id=self.places["scratch"],
             )
-            key = made.inserted_primary_key[0]  # type: ignore[index]
-            members = StagingJob.packages.property.secondary
-            self.connection.execute(sa.insert(members).values(staging_job_id=key, raw_data_package_id=PACKAGE))
+        )
+        key = made.inserted_primary_key[0]  # type: ignore[index]
+        members = StagingJob.packages.property.secondary
+        begun = self.begins(sa.insert(members).values(staging_job_id=key, raw_data_package_id=PACKAGE))
+        assert begun == self.model.may_be_used(*([] if origin is None else [origin]), "scratch"), origin
+        self.model.staging = (origin, "scratch") if begun else None
+
+    def begins(self, statement: sa.Executable) -> bool:
+        """Whether the database lets an operation begin."""
+        try:
+            with self.connection.begin_nested():
+                self.connection.execute(statement)
+        except sa.exc.IntegrityError:
+            event("an operation is refused")
+            return False
+        return True
 
     @rule(name=st.sampled_from(sorted(FIRST)))
     def copy_again(self, name: str) -> None:

@@ -259,7 +259,7 @@ def test_a_new_copy_may_take_the_place_of_a_deleted_one_only(observed: Database,
         ("UPDATE OR REPLACE site SET id = 1 WHERE id = 2", "the key of a site never changes"),
         (
             f"UPDATE OR REPLACE physical_copy SET data_location_id = 2 WHERE raw_data_package_id = '{PACKAGE}'",
-            "with the same raw_data_package_id and data_location_id",
+            "what a physical copy is a copy of, and where it lies, never changes",
         ),
     ],
 )

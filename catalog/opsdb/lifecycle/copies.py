@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
+import psycopg
 import sqlalchemy as sa
 
 from catalog.db import Database
 from catalog.db.clock import read_clock
-from catalog.errors import NotFoundError, UsageError
+from catalog.db.listed import listed
+from catalog.errors import CatalogError, NotFoundError, UnavailableError
 from catalog.opsdb.enums import LocationType, PackageState, PhysicalCopyStatus, Verification
-from catalog.opsdb.lifecycle import deletion
-from catalog.opsdb.lifecycle.deletion import CopyChange
+from catalog.opsdb.lifecycle.deletion import (
+    CopyChange,
+    CopyStep,
+    VerificationReport,
+    record_verifications,
+    rehearse_steps,
+    take_step,
+    take_steps,
+)
+from catalog.opsdb.lifecycle.rules import DeletionRules
 from catalog.opsdb.lifecycle.survivors import (
-    DeletionRules,
     Refusal,
     Survivor,
     Verdict,
@@ -30,26 +39,11 @@ from catalog.opsdb.lifecycle.survivors import (
 from catalog.opsdb.models import DataLocation, LifecycleMove, PackagePublication, PhysicalCopy, RawDataPackage, Site
 from catalog.opsdb.refusals import translate_integrity
 
-__all__ = ["CopyRecord", "CopyService", "CopyStep", "Move", "Proof", "Risk", "RiskFinding"]
+__all__ = ["CopyRecord", "CopyService", "Move", "Proof", "Risk", "RiskFinding"]
 
-
-class CopyStep(StrEnum):
-    """What may be asked for or reported of a copy; each is a function of `catalog.opsdb.lifecycle.deletion`."""
-
-    REQUEST = "request_deletion"
-    SCHEDULE = "schedule_deletion"
-    START = "start_deletion"
-    CONFIRM = "confirm_deleted"
-    FAIL = "deletion_failed"
-    CANCEL = "cancel_deletion"
-    KEEP = "keep"
-    UNPACK = "unpack"
-    RESTORE = "restore"
-
-    @property
-    def decides(self) -> bool:
-        """Whether content is at stake."""
-        return self in (CopyStep.REQUEST, CopyStep.SCHEDULE, CopyStep.START, CopyStep.UNPACK)
+_T = TypeVar("_T")
+_AT_ONCE = 1_000  # copies in one transaction
+_TRIES = 5  # of a transaction that met another in the opposite order
 
 
 class Risk(StrEnum):
@@ -188,43 +182,101 @@ class CopyService:
             found = [] if enough else [Refusal.TOO_FEW_SITES]
         return Proof(did, tuple(survivors), tuple(verdicts), found[0] if found else None)
 
-    def rehearse(self, copy_id: int) -> Verdict:
-        """Whether a copy may go now; nothing is changed.
+    def chosen(
+        self, step: CopyStep, location: str, *, older_than: timedelta | None = None, limit: int | None = None
+    ) -> Iterator[int]:
+        """Numbers of the copies at a location for which a step would do something, in their order; read bit by bit.
+
+        Args:
+            step: Which step.
+            location: ``SITE/NAME``.
+            older_than: Only copies that have been on record for so long, by the database's clock.
+            limit: At most so many.
 
         Raises:
-            NotFoundError: There is no such copy, or it is deleted.
+            NotFoundError: There is no such location.
         """
+        site, _, name = location.partition("/")
+        place = sa.select(DataLocation.id).join(Site).where(Site.key == site, DataLocation.name == name)
         with self._database.engine.connect() as connection:
-            found = read_verdicts(connection, PhysicalCopy.id == copy_id, self.rules)
-        if not found:
-            raise NotFoundError(f"there is no copy {copy_id}, or it is deleted")
-        return found[0]
+            found = connection.scalar(place)
+            now = read_clock(connection)
+        if found is None:
+            raise NotFoundError(f"there is no location {location}", hint="It is SITE/NAME, as `copies list` shows it.")
+        wanted = sa.select(PhysicalCopy.id).where(
+            PhysicalCopy.data_location_id == found, PhysicalCopy.status.in_(step.origins)
+        )
+        if older_than is not None:
+            wanted = wanted.where(PhysicalCopy.created_at < now - older_than)
+        last, left = 0, limit
+        while left is None or left > 0:
+            some = wanted.where(PhysicalCopy.id > last).order_by(PhysicalCopy.id)
+            with self._database.engine.connect() as connection:
+                keys = connection.scalars(some.limit(_AT_ONCE if left is None else min(left, _AT_ONCE))).all()
+            if not keys:
+                return
+            yield from keys
+            last, left = keys[-1], None if left is None else left - len(keys)
 
     def take(self, step: CopyStep, copy_id: int, *, actor: str, reason: str | None = None) -> CopyChange:
-        """Do a step of a deletion, or report one.
+        """Do a step of a deletion, or report one; see `catalog.opsdb.lifecycle.deletion.take_step`."""
+        return self._committed(
+            lambda connection: take_step(connection, step, copy_id, rules=self.rules, actor=actor, reason=reason)
+        )
+
+    def take_all(
+        self, step: CopyStep, copy_ids: Iterable[int], *, actor: str, reason: str | None = None
+    ) -> Iterator[CopyChange]:
+        """Do a step for any number of copies, a thousand in each transaction.
+
+        What has been handed out is committed. Broken off, it is taken up again by the same call: what is done already
+        changes nothing.
 
         Args:
             step: Which.
-            copy_id: Of which copy.
+            copy_ids: Read as the changes are asked for.
             actor: Who; kept in the history.
             reason: Why; kept in the history.
 
         Raises:
-            NotFoundError: There is no such copy.
-            IntegrityError: Too little would be left, or the state of the copy does not allow it; nothing is changed.
             UsageError: Nobody is named.
+            UnavailableError: The database does not answer.
         """
-        if not actor.strip():
-            raise UsageError("the history wants to know who acts; name somebody")
-        rules = {"rules": self.rules} if step.decides else {}
-        with self._writing() as connection:
-            change: CopyChange = getattr(deletion, step)(connection, copy_id, actor=actor, reason=reason, **rules)
-            return change
+        rules = self.rules
+        for some in listed(copy_ids, _AT_ONCE):
+
+            def work(connection: sa.Connection, keys: list[int] = some) -> list[CopyChange]:
+                return take_steps(connection, step, keys, rules=rules, actor=actor, reason=reason)
+
+            yield from self._committed(work)
+
+    def rehearse(self, step: CopyStep, copy_ids: Iterable[int]) -> Iterator[CopyChange]:
+        """What `take_all` would do now; nothing is changed."""
+        for some in listed(copy_ids, _AT_ONCE):
+            with self._database.engine.connect() as connection:
+                changes = rehearse_steps(connection, step, some, rules=self.rules)
+            yield from changes
 
     def verify(self, copy_id: int, outcome: Verification, *, verified_at: datetime | None = None) -> None:
         """Record a verification; see `catalog.opsdb.lifecycle.deletion.record_verification`."""
-        with self._writing() as connection:
-            deletion.record_verification(connection, copy_id, outcome, verified_at=verified_at)
+        ((_, fault),) = self.verify_all([VerificationReport(copy_id, outcome, verified_at)])
+        if fault is not None:
+            raise fault
+
+    def verify_all(
+        self, reports: Iterable[VerificationReport]
+    ) -> Iterator[tuple[VerificationReport, CatalogError | None]]:
+        """Record any number of verifications, a thousand in each transaction.
+
+        Yields:
+            Each report, and why it was not recorded if it was not.
+        """
+        for some in listed(reports, _AT_ONCE):
+
+            def work(connection: sa.Connection, told: list[VerificationReport] = some) -> list[CatalogError | None]:
+                return record_verifications(connection, told)
+
+            yield from zip(some, self._committed(work), strict=True)
 
     def history(self, did: str) -> list[Move]:
         """Every move of a package and of its copies, in order.
@@ -264,13 +316,26 @@ class CopyService:
                     if row._mapping[risk.value]:
                         yield RiskFinding(row.id, row.obs_publisher_did, risk, row.sites)
 
-    @contextmanager
-    def _writing(self) -> Iterator[sa.Connection]:
-        try:
-            with self._database.begin() as connection:
-                yield connection
-        except sa.exc.DBAPIError as error:
-            raise translate_integrity(error) from None
+    def _committed(self, work: Callable[[sa.Connection], _T]) -> _T:
+        """Do something in a transaction of its own; again when it met another that wanted the same rows.
+
+        Raises:
+            UnavailableError: It met others every time.
+        """
+        for _ in range(_TRIES):
+            with suppress(_Collision):
+                try:
+                    with self._database.begin() as connection:
+                        return work(connection)
+                except sa.exc.DBAPIError as error:
+                    if isinstance(error.orig, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
+                        raise _Collision from error
+                    raise translate_integrity(error) from None
+        raise UnavailableError("others are changing the same copies; try again later")
+
+
+class _Collision(Exception):  # noqa: N818  (never leaves this module)
+    """Two transactions wait for each other, and this one was chosen to give way."""
 
 
 def _find(connection: sa.Connection, did: str) -> UUID:
@@ -287,7 +352,7 @@ _READABLE = (PhysicalCopyStatus.PRESENT, PhysicalCopyStatus.DELETION_POSSIBLE, P
 
 def _risks(rules: DeletionRules, now: datetime) -> sa.Select[*tuple[Any, ...]]:
     """A row for each package at risk, with a column for each risk."""
-    counted = select_survivors(rules, now).subquery("counted")
+    counted = select_survivors(rules.at(now)).subquery("counted")
     safe = (
         sa.select(counted.c.package_id, sa.func.count(counted.c.site_id.distinct()).label("sites"))
         .group_by(counted.c.package_id)

@@ -6,9 +6,9 @@ many. What is counted on are survivors: copies of these packages in long-term ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -19,6 +19,7 @@ from sqlalchemy.orm import aliased
 from catalog.db.clock import read_clock
 from catalog.db.listed import listed
 from catalog.opsdb.enums import LocationType, PackageState, PhysicalCopyStatus, Verification
+from catalog.opsdb.lifecycle.rules import Bounds, DeletionRules
 from catalog.opsdb.lifecycle.traffic import is_arriving, is_used
 from catalog.opsdb.models import (
     DataLocation,
@@ -30,35 +31,15 @@ from catalog.opsdb.models import (
 )
 
 __all__ = [
-    "CLOCK_MARGIN_S",
-    "DeletionRules",
     "Refusal",
     "Survivor",
     "Verdict",
-    "read_packages",
     "read_survivors",
     "read_verdicts",
     "select_survivors",
     "subjects_of",
     "verdicts",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class DeletionRules:
-    """What must be left when a copy goes."""
-
-    survivors: int = 1
-    """Verified archive copies that must be left when a copy at a source, buffer or processing location goes."""
-
-    archive_sites: int = 2
-    """Sites with a verified archive copy that must be left when an archive copy goes."""
-
-    archive_media: int = 1
-    """Kinds of storage with a verified archive copy that must be left when an archive copy goes."""
-
-    verified_within_days: int = 365
-    """How long a verification counts."""
 
 
 class Refusal(StrEnum):
@@ -150,9 +131,6 @@ class Verdict:
         }
 
 
-CLOCK_MARGIN_S = 300.0
-"""How far in the future, by the database's clock, a verification may lie and still count."""
-
 _MEMBER = data_transfer_package_member.c
 
 
@@ -161,6 +139,7 @@ def read_verdicts(
     which: sa.ColumnElement[bool],
     rules: DeletionRules,
     *,
+    without: Collection[int] = (),
     without_site: str | None = None,
 ) -> list[Verdict]:
     """Judge some copies.
@@ -169,9 +148,10 @@ def read_verdicts(
         connection: Any; who wants to act on the verdict holds the lock of `catalog.opsdb.lifecycle.deletion`.
         which: Condition on `PhysicalCopy`.
         rules: What must be left.
+        without: Copies that do not count.
         without_site: Key of a site whose copies do not count.
     """
-    statement = verdicts(which, rules, read_clock(connection), without_site=without_site)
+    statement = verdicts(which, rules.at(read_clock(connection)), without=without, without_site=without_site)
     return [
         Verdict(
             row.copy_id,
@@ -194,7 +174,7 @@ def read_survivors(
     packages: Sequence[UUID],
     rules: DeletionRules,
     *,
-    without_copy: int | None = None,
+    without: Collection[int] = (),
     without_site: str | None = None,
 ) -> list[Survivor]:
     """The copies of packages that are counted on.
@@ -203,13 +183,12 @@ def read_survivors(
         connection: Any.
         packages: Their ids.
         rules: What counts.
-        without_copy: A copy that does not count.
+        without: Copies that do not count.
         without_site: Key of a site whose copies do not count.
     """
-    counted = select_survivors(rules, read_clock(connection), without_site=without_site).subquery()
+    bounds = rules.at(read_clock(connection))
+    counted = select_survivors(bounds, without=without, without_site=without_site).subquery()
     chosen = sa.select(counted).order_by(counted.c.package_id, counted.c.site, counted.c.copy_id)
-    if without_copy is not None:
-        chosen = chosen.where(counted.c.copy_id != without_copy)
     found: list[Survivor] = []
     for some in listed(packages):
         found += [
@@ -220,12 +199,16 @@ def read_survivors(
 
 
 def verdicts(
-    which: sa.ColumnElement[bool], rules: DeletionRules, now: datetime, *, without_site: str | None = None
+    which: sa.ColumnElement[bool],
+    bounds: Bounds,
+    *,
+    without: Collection[int] = (),
+    without_site: str | None = None,
 ) -> sa.Select[*tuple[Any, ...]]:
     """SELECT of the verdicts, a row for each copy that is not deleted; columns as in `Verdict`."""
+    counted = select_survivors(bounds, without=without, without_site=without_site).subquery("counted")
     subjects = subjects_of(which).subquery("subjects")
-    counted = select_survivors(rules, now, without_site=without_site).subquery("counted")
-    for_each = (
+    left = (
         sa.select(
             subjects.c.copy_id,
             subjects.c.package_id,
@@ -237,20 +220,24 @@ def verdicts(
             subjects,
             counted,
             sa.and_(counted.c.package_id == subjects.c.package_id, counted.c.copy_id != subjects.c.copy_id),
-            isouter=True,
         )
         .group_by(subjects.c.copy_id, subjects.c.package_id)
-        .subquery("for_each")
+        .subquery("survivors_left")
     )
+    carried = subjects_of(which).subquery("carried")
     least = (
         sa.select(
-            for_each.c.copy_id,
+            carried.c.copy_id,
             sa.func.count(RawDataPackage.id).label("packages"),
             sa.func.count(RawDataPackage.id).filter(RawDataPackage.state == PackageState.ARCHIVED).label("archived"),
-            *(sa.func.min(for_each.c[name]).label(name) for name in ("survivors", "sites", "media")),
+            *(
+                sa.func.min(sa.func.coalesce(left.c[name], sa.literal_column("0"))).label(name)
+                for name in ("survivors", "sites", "media")
+            ),
         )
-        .join_from(for_each, RawDataPackage, RawDataPackage.id == for_each.c.package_id)
-        .group_by(for_each.c.copy_id)
+        .join_from(carried, RawDataPackage, RawDataPackage.id == carried.c.package_id)
+        .outerjoin(left, sa.and_(left.c.copy_id == carried.c.copy_id, left.c.package_id == carried.c.package_id))
+        .group_by(carried.c.copy_id)
         .subquery("least")
     )
     counts = {name: sa.func.coalesce(least.c[name], 0) for name in ("packages", "survivors", "sites", "media")}
@@ -262,19 +249,13 @@ def verdicts(
             DataLocation.name.label("location"),
             DataLocation.location_type,
             *(column.label(name) for name, column in counts.items()),
-            _refusal(least, counts, rules).label("refusal"),
+            _refusal(least, counts, bounds).label("refusal"),
         )
         .join_from(PhysicalCopy, DataLocation, DataLocation.id == PhysicalCopy.data_location_id)
         .join(Site, Site.id == DataLocation.site_id)
         .outerjoin(least, least.c.copy_id == PhysicalCopy.id)
         .where(which, PhysicalCopy.status != PhysicalCopyStatus.DELETED)
     )
-
-
-def read_packages(connection: sa.Connection, copy_id: int) -> list[UUID]:
-    """The packages whose content a copy carries."""
-    subjects = subjects_of(PhysicalCopy.id == copy_id).subquery()
-    return list(connection.scalars(sa.select(subjects.c.package_id).order_by(subjects.c.package_id)))
 
 
 def subjects_of(which: sa.ColumnElement[bool]) -> sa.CompoundSelect[Any]:
@@ -294,13 +275,11 @@ def subjects_of(which: sa.ColumnElement[bool]) -> sa.CompoundSelect[Any]:
 
 
 def select_survivors(
-    rules: DeletionRules, now: datetime, *, without_site: str | None = None
+    bounds: Bounds, *, without: Collection[int] = (), without_site: str | None = None
 ) -> sa.Select[*tuple[Any, ...]]:
     """SELECT of the copies of packages that count: present, whole when last verified, settled in an active archive."""
     copy, location = aliased(PhysicalCopy), aliased(DataLocation)
     package, site = aliased(RawDataPackage), aliased(Site)
-    oldest = now - timedelta(days=rules.verified_within_days)
-    latest = now + timedelta(seconds=CLOCK_MARGIN_S)
     contradicts = sa.and_(
         copy.checksum_algorithm == package.checksum_algorithm,
         sa.func.coalesce(copy.checksum != package.checksum, False),
@@ -308,12 +287,14 @@ def select_survivors(
     conditions = [
         copy.status == PhysicalCopyStatus.PRESENT,
         copy.verification == Verification.OK,
-        copy.verified_at.between(oldest, latest),
+        copy.verified_at.between(bounds.oldest, bounds.latest),
         sa.not_(sa.func.coalesce(contradicts, sa.false())),
         location.location_type == LocationType.LONG_TERM_ARCHIVE,
         location.active,
         sa.not_(is_arriving(copy)),
     ]
+    if without:
+        conditions.append(copy.id.not_in(without))
     if without_site is not None:
         conditions.append(site.key != without_site)
     return (
@@ -334,7 +315,7 @@ def select_survivors(
 
 
 def _refusal(
-    least: sa.Subquery, counts: Mapping[str, sa.ColumnElement[int]], rules: DeletionRules
+    least: sa.Subquery, counts: Mapping[str, sa.ColumnElement[int]], bounds: Bounds
 ) -> sa.ColumnElement[str | None]:
     is_archive = DataLocation.location_type == LocationType.LONG_TERM_ARCHIVE
     return sa.case(
@@ -343,8 +324,8 @@ def _refusal(
         (least.c.copy_id.is_(None), str(Refusal.CONTENTS_UNKNOWN)),
         (sa.and_(sa.not_(is_archive), least.c.archived < counts["packages"]), str(Refusal.NOT_ARCHIVED)),
         (counts["survivors"] < 1, str(Refusal.NO_SURVIVOR)),
-        (sa.and_(sa.not_(is_archive), counts["survivors"] < rules.survivors), str(Refusal.TOO_FEW_SURVIVORS)),
-        (sa.and_(is_archive, counts["sites"] < rules.archive_sites), str(Refusal.TOO_FEW_SITES)),
-        (sa.and_(is_archive, counts["media"] < rules.archive_media), str(Refusal.TOO_FEW_MEDIA)),
+        (sa.and_(sa.not_(is_archive), counts["survivors"] < bounds.survivors), str(Refusal.TOO_FEW_SURVIVORS)),
+        (sa.and_(is_archive, counts["sites"] < bounds.archive_sites), str(Refusal.TOO_FEW_SITES)),
+        (sa.and_(is_archive, counts["media"] < bounds.archive_media), str(Refusal.TOO_FEW_MEDIA)),
         else_=None,
     )

@@ -45,8 +45,12 @@ def is_under_way() -> sa.ColumnElement[bool]:
     return sa.or_(DataTransfer.status.in_(OPEN), unpacks)
 
 
-def is_used() -> sa.ColumnElement[bool]:
-    """A transfer or staging that is not over begins or ends with the copy."""
+def is_used(*, chosen: bool = False) -> sa.ColumnElement[bool]:
+    """A transfer or staging that is not over begins or ends with the copy.
+
+    Args:
+        chosen: Pass over stagings that have not chosen what they read; else they may read any copy.
+    """
     here = PhysicalCopy.data_location_id
     archiving = sa.exists().where(
         LongTermArchiveTransfer.raw_data_package_id == PhysicalCopy.raw_data_package_id,
@@ -69,7 +73,7 @@ def is_used() -> sa.ColumnElement[bool]:
         StagingJob.id == _STAGED.staging_job_id,
         StagingJob.status.in_(OPEN),
         sa.or_(
-            StagingJob.origin_location_id.is_(None),  # any copy may be the one that it reads
+            sa.false() if chosen else StagingJob.origin_location_id.is_(None),
             here.in_((StagingJob.origin_location_id, StagingJob.destination_location_id)),
         ),
     )

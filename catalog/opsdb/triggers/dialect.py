@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.dialects.sqlite.base import SQLiteDialect
+from sqlalchemy.engine import Dialect
 
 __all__ = [
     "PREFIX",
@@ -17,6 +20,7 @@ __all__ = [
     "quoted",
     "refusal",
     "refuse",
+    "spell",
 ]
 
 PREFIX = "opsdb_"
@@ -24,6 +28,10 @@ PREFIX = "opsdb_"
 
 REFUSAL = "refused by the catalog: "
 """What the database's own message starts with when a trigger refuses a change; the sentence follows."""
+
+
+_DIALECTS: dict[str, Dialect] = {"sqlite": SQLiteDialect(), "postgresql": PGDialect()}  # type: ignore[no-untyped-call]
+_DIALECTS["sqlite"].default_schema_name = "main"  # what a logical schema becomes there
 
 
 def execute(connection: sa.Connection, statements: Iterable[str]) -> None:
@@ -60,12 +68,27 @@ def clock(column: str, engine: str) -> str:
     return f"CASE WHEN {now} > {column} THEN {now} WHEN substr({column}, 24) < '999' THEN {bumped} ELSE {column} END"
 
 
+def spell(clause: sa.ClauseElement, engine: str) -> str:
+    """SQL text of an expression or a SELECT, with its values in it."""
+    schemas = {"ops": None, "catalog": None} if engine == "sqlite" else {}
+    return str(
+        clause.compile(
+            dialect=_DIALECTS[engine],
+            schema_translate_map=schemas,
+            compile_kwargs={"literal_binds": True},
+            render_schema_translate=True,
+        )
+    )
+
+
 def refusal(sentence: str) -> str:
     """The message of a refusal, from which `catalog.opsdb.refusals` takes the sentence."""
     return quoted(REFUSAL + sentence)
 
 
-def refuse(name: str, table: sa.Table, event: str, sentence: str, condition: str | None, engine: str) -> list[str]:
+def refuse(
+    name: str, table: sa.Table, event: str, sentence: str, condition: str | None, engine: str, *, first: str = ""
+) -> list[str]:
     """Statements that make a trigger which refuses an event before it happens.
 
     Args:
@@ -75,6 +98,7 @@ def refuse(name: str, table: sa.Table, event: str, sentence: str, condition: str
         sentence: What the writer reads.
         condition: Refuse only rows for which this holds; it may name ``OLD`` and ``NEW`` and hold subqueries.
         engine: Which engine.
+        first: What PostgreSQL does before it looks: statements of PL/pgSQL.
     """
     target = physical(table, engine)
     if engine == "sqlite":
@@ -83,7 +107,7 @@ def refuse(name: str, table: sa.Table, event: str, sentence: str, condition: str
         return [f"CREATE TRIGGER {name} BEFORE {event} ON {target} FOR EACH ROW {only}{raised}"]
     kept = "OLD" if event == "DELETE" else "NEW"
     body = (
-        f"IF {condition or 'true'} THEN RAISE EXCEPTION USING ERRCODE = 'integrity_constraint_violation', "
+        f"{first}IF {condition or 'true'} THEN RAISE EXCEPTION USING ERRCODE = 'integrity_constraint_violation', "
         f"MESSAGE = {refusal(sentence)}; END IF; RETURN {kept};"
     )
     return [

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from catalog.opsdb.models import OpsBase, OurBase
 from catalog.opsdb.triggers.clock import clock_statements
+from catalog.opsdb.triggers.deletion import deletion_statements
 from catalog.opsdb.triggers.dialect import PREFIX, execute
 from catalog.opsdb.triggers.moves import move_statements
 from catalog.opsdb.triggers.queue import queue_statements
@@ -25,7 +26,7 @@ class Triggers:
         self.drop(connection)
         engine = connection.dialect.name
         tables = _existing_tables(connection)
-        for build in (clock_statements, rule_statements, move_statements, queue_statements):
+        for build in (clock_statements, rule_statements, deletion_statements, move_statements, queue_statements):
             execute(connection, build(tables, engine))
 
     def drop(self, connection: sa.Connection) -> None:

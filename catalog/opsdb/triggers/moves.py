@@ -5,10 +5,13 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from catalog.opsdb.lifecycle.machines import GOVERNED, Governed, Move
-from catalog.opsdb.models import LifecycleMove, MoveNote, OpsBase, OurBase
-from catalog.opsdb.triggers.dialect import PREFIX, create_function, physical, quoted, refuse
+from catalog.opsdb.models import OpsBase, OurBase
+from catalog.opsdb.triggers.dialect import PREFIX, create_function, physical, quoted, refuse, spell
 
 __all__ = ["move_statements"]
+
+_HISTORY = OurBase.metadata.tables["catalog.lifecycle_move"]
+_NOTES = OurBase.metadata.tables["catalog.move_note"]
 
 
 def move_statements(tables: list[sa.Table], engine: str) -> list[str]:
@@ -19,6 +22,8 @@ def move_statements(tables: list[sa.Table], engine: str) -> list[str]:
             statements += _refuse_illegal(governed, engine)
             statements += _refuse_unguarded(governed, engine)
             statements += _record(governed, engine)
+    if all(table in tables for table in (_HISTORY, *(governed.table for governed in GOVERNED))):
+        statements += _refuse_invented(engine)
     return statements
 
 
@@ -56,6 +61,27 @@ def _refuse(word: str, governed: Governed, sentence: str, condition: str, engine
     return refuse(name, governed.table, f"UPDATE OF {governed.column}", sentence, condition, engine)
 
 
+def _refuse_invented(engine: str) -> list[str]:
+    """A line says what its row has just become, and goes on where the line before it has ended."""
+    cases = "".join(
+        f"WHEN NEW.entity = {quoted(governed.table.name)} AND NEW.attribute = {quoted(governed.column)} "
+        f"THEN EXISTS (SELECT 1 FROM {physical(governed.table, engine)} t WHERE t.id = "
+        f"{spell(sa.cast(sa.literal_column('NEW.entity_key'), governed.table.c.id.type), engine)} "
+        f"AND t.{governed.column} = NEW.to_state) "
+        for governed in GOVERNED
+    )
+    last = (
+        f"SELECT m.to_state FROM {physical(_HISTORY, engine)} m WHERE m.entity_key = NEW.entity_key "
+        "AND m.entity = NEW.entity AND m.attribute = NEW.attribute ORDER BY m.id DESC LIMIT 1"
+    )
+    happened = (
+        f"CASE {cases}ELSE false END AND NEW.from_state <> NEW.to_state "
+        f"AND coalesce(({last}), NEW.from_state) = NEW.from_state"
+    )
+    sentence = "the history of states is written by the moves alone; this line tells of one that was not made"
+    return refuse(f"{PREFIX}history", _HISTORY, "INSERT", sentence, f"({happened}) IS NOT TRUE", engine)
+
+
 def _record(governed: Governed, engine: str) -> list[str]:
     """Put a move into the history, with what the writer has said of it."""
     name = f"{PREFIX}moved_{governed.table.name}_{governed.column}"
@@ -66,9 +92,9 @@ def _record(governed: Governed, engine: str) -> list[str]:
     said = f"{actor}, n.reason, n.evidence, n.survivors"
     entity, attribute = quoted(governed.table.name), quoted(column)
     note = f"entity = {entity} AND attribute = {attribute} AND entity_key = CAST(NEW.id AS text)"
-    notes = physical(MoveNote.__table__, engine)  # type: ignore[arg-type]
+    notes = physical(_NOTES, engine)
     body = (
-        f"INSERT INTO {physical(LifecycleMove.__table__, engine)} "  # type: ignore[arg-type]
+        f"INSERT INTO {physical(_HISTORY, engine)} "
         f"(entity, attribute, entity_key, from_state, to_state, verb, moved_at, actor, reason, evidence, survivors) "
         f"SELECT {entity}, {attribute}, CAST(NEW.id AS text), OLD.{column}, NEW.{column}, CASE {verbs} END, {now}, "
         f"{said} FROM (SELECT 1 AS one) o LEFT JOIN (SELECT * FROM {notes} WHERE {note}) n ON true; "

@@ -14,11 +14,13 @@ from catalog.opsdb.models import (
     OpsBase,
     PackagePublication,
     PhysicalCopy,
+    RawDataFile,
     RawDataPackage,
     S3DataLocation,
     Site,
     Source,
     TapeDataLocation,
+    data_transfer_package_member,
 )
 from catalog.opsdb.triggers.dialect import PREFIX, create_function, differ, physical, quoted, refuse
 from catalog.opsdb.triggers.replacement import refuse_replacement
@@ -45,6 +47,11 @@ _FIXED: tuple[tuple[type[DeclarativeBase], tuple[str, ...], str], ...] = (
         "the public identifier of a package never changes once it is set",
     ),
     (LifecycleMove, tuple(LifecycleMove.__table__.columns.keys()), "the history of states never changes"),
+    (
+        PhysicalCopy,
+        ("id", "type", "raw_data_file_id", "raw_data_package_id", "data_transfer_package_id", "data_location_id"),
+        "what a physical copy is a copy of, and where it lies, never changes; make a new copy instead",
+    ),
     (Source, ("type",), "the type of a source never changes; make a new source instead"),
     (DataLocation, ("storage_type",), "the storage type of a location never changes; make a new location instead"),
     (ObservationConfiguration, ("type",), "the type of an observation configuration never changes; make a new one"),
@@ -73,9 +80,45 @@ def rule_statements(tables: list[sa.Table], engine: str) -> list[str]:
     for table in tables:
         statements += _own_kind(table, engine)
     if _table(RawDataPackage) in tables:
+        statements += _fixed_contents(engine)
         statements += _fixed_bytes(engine)
         statements += _last_ok(engine)
     return statements
+
+
+def _fixed_contents(engine: str) -> list[str]:
+    """What a copy counts for, and what goes with it, stays as it was; late records may still join."""
+    copies = physical(_table(PhysicalCopy), engine)
+    member = data_transfer_package_member
+    lies = f"EXISTS (SELECT 1 FROM {copies} c WHERE c.status <> 'deleted' AND c."
+    moved = differ(["location_type", "site_id"], engine)
+    left = f"OLD.raw_data_package_id IS NOT NULL AND {differ(['raw_data_package_id'], engine)}"
+    in_bundle = f"{lies}data_transfer_package_id = OLD.data_transfer_package_id)"
+    gone = differ(member.columns.keys(), engine)
+    statements = []
+    for name, table, event, sentence, condition in (
+        (
+            "place",
+            _table(DataLocation),
+            "UPDATE OF location_type, site_id",
+            "type and site of a location never change while copies lie at it; make a new location instead",
+            f"{moved} AND {lies}data_location_id = OLD.id)",
+        ),
+        (
+            "contents",
+            _table(RawDataFile),
+            "UPDATE OF raw_data_package_id",
+            "a file stays in its package once a copy of the package has been verified",
+            f"{left} AND {_was_whole('OLD.raw_data_package_id', engine)}",
+        ),
+        ("member_leaves", member, "DELETE", _BUNDLED, in_bundle),
+        ("member_changes", member, "UPDATE", _BUNDLED, f"{gone} AND {in_bundle}"),
+    ):
+        statements += refuse(f"{PREFIX}fixed_{name}", table, event, sentence, condition, engine)
+    return statements
+
+
+_BUNDLED = "a package stays in its transfer package while there are copies of that"
 
 
 def _own_kind(table: sa.Table, engine: str) -> list[str]:
@@ -121,14 +164,17 @@ def _fixed_bytes(engine: str) -> list[str]:
 
     What was not known yet may still be said: records come in any order.
     """
-    copies = physical(_table(PhysicalCopy), engine)
     changed = " OR ".join(f'OLD."{name}" IS NOT NULL AND {differ([name], engine)}' for name in _BYTES)
-    verified = (
-        f"({changed}) AND EXISTS (SELECT 1 FROM {copies} c WHERE c.raw_data_package_id = OLD.id "
-        "AND (c.verification = 'ok' OR c.last_ok_at IS NOT NULL))"
-    )
+    verified = f"({changed}) AND {_was_whole('OLD.id', engine)}"
     event = f"UPDATE OF {', '.join(_BYTES)}"
     return refuse(f"{PREFIX}bytes", _table(RawDataPackage), event, _BYTES_SENTENCE, verified, engine)
+
+
+def _was_whole(package: str, engine: str) -> str:
+    """Condition: a copy of the package was found whole once."""
+    copies = physical(_table(PhysicalCopy), engine)
+    found = "c.verification = 'ok' OR c.last_ok_at IS NOT NULL"
+    return f"EXISTS (SELECT 1 FROM {copies} c WHERE c.raw_data_package_id = {package} AND ({found}))"
 
 
 def _last_ok(engine: str) -> list[str]:
