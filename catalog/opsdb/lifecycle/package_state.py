@@ -78,8 +78,8 @@ RULES = (
 )
 """In the order in which they are asked.
 
-A loss or a failure counts until the package is taken up again (`recall`), by whomever; what fails after that counts
-anew. A copy in an archive is there when it is present, at an active location, not found missing, damaged or
+A loss or a failure counts until the package is taken up again (`recall`, `resend`), by whomever; what fails after that
+counts anew. A copy in an archive is there when it is present, at an active location, not found missing, damaged or
 unreachable, and no transfer still writes it; it is lost when it is deleted, missing or damaged; else it may be there.
 """
 
@@ -212,7 +212,7 @@ def _recalls(which: Condition) -> sa.Select[Any]:
         LifecycleMove.entity_key == sa.cast(RawDataPackage.id, sa.Text()),
         LifecycleMove.entity == "raw_data_package",
         LifecycleMove.attribute == "state",
-        LifecycleMove.verb == "recall",
+        LifecycleMove.verb.in_(("recall", "resend")),
     )
     return _rows(
         sa.select().join_from(RawDataPackage, LifecycleMove, recalled),
