@@ -87,7 +87,7 @@ class OaiService:
         store: The records.
         page_size: Records in one answer.
         token_s: How long a resumption token is valid.
-        clock: Says what time it is.
+        clock: Says what time it is; that of the records when absent.
     """
 
     def __init__(
@@ -96,12 +96,12 @@ class OaiService:
         *,
         page_size: int,
         token_s: int,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] | None = None,
     ) -> None:
         self._store = store
         self._page_size = page_size
         self._token_s = token_s
-        self._clock = clock
+        self._clock = clock or store.now
 
     def answer(self, pairs: Sequence[tuple[str, str]], base_url: str) -> bytes:
         """The document that answers a request.

@@ -3,21 +3,27 @@
 Content is compared in canonical form and without its dates, so that neither a restart nor another layout of the same
 facts moves a datestamp; the layout is replaced all the same. A record that is not among those that are published
 becomes a tombstone; one that comes back has its first ``created``.
+
+A harvester asks next time for what has changed since the answer that it had. So no record may appear with a datestamp
+that lies before an answer already given: what takes longer to write than its second lasts is written again, with a
+datestamp ahead of the clock.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from xml.etree.ElementTree import canonicalize
 
 import sqlalchemy as sa
 
 from catalog.db import Database
-from catalog.errors import NotFoundError
+from catalog.db.clock import read_clock
+from catalog.db.listed import listed
+from catalog.errors import NotFoundError, UnavailableError
 from catalog.opsdb.models import RegistryRecord
 
 __all__ = [
@@ -32,6 +38,11 @@ __all__ = [
 ]
 
 _LOCK = 0x7265676973747279  # any constant of our own: one publishes at a time
+_AHEAD_S = (0, 1, 10, 100)  # of the clock: the first is enough unless a second ends while records are written
+_COMMIT_S = 0.2  # what a commit takes
+_AT_ONCE = 200  # records in one statement
+
+_Known = sa.Row[*tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,47 +106,77 @@ class RecordStore:
         database: Opened with the owner's login.
         created_mark: Stands in a rendered record for the time when it was first published.
         updated_mark: Stands for the time of its last change.
+        clock: Says what time it is for everybody who uses the database.
     """
 
-    def __init__(self, database: Database, *, created_mark: str, updated_mark: str) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        created_mark: str,
+        updated_mark: str,
+        clock: Callable[[sa.Connection], datetime] = read_clock,
+    ) -> None:
         self._database = database
         self._marks = created_mark, updated_mark
+        self._clock = clock
+
+    def now(self) -> datetime:
+        """The time by which records are stamped."""
+        with self._database.engine.connect() as connection:
+            return self._clock(connection)
 
     def publish(self, records: Iterable[Rendered]) -> PublishSummary:
         """Make these the records of the registry, in one transaction; all others become tombstones.
 
         Args:
             records: Each identifier once.
+
+        Raises:
+            UnavailableError: The database is too slow; nothing has changed.
         """
-        wanted = {record.identifier: (record, self._digest(record)) for record in records}
+        wanted = {record.identifier: record for record in records}
+        for ahead_s in _AHEAD_S:
+            with self._database.begin() as connection:
+                lock_registry(connection)
+                summary = self._write(connection, wanted, ahead_s)
+                if summary is not None:
+                    return summary
+                connection.rollback()
+        raise UnavailableError("the records of the registry take too long to be written; they stay as they are")
+
+    def _write(
+        self, connection: sa.Connection, wanted: Mapping[str, Rendered], ahead_s: float
+    ) -> PublishSummary | None:
+        """Write what has changed; None if its datestamp has passed before it can be seen."""
         table = RegistryRecord
-        created = changed = unchanged = 0
-        with self._database.begin() as connection:
-            lock_registry(connection)
-            now = _this_second()
-            columns = (table.identifier, table.digest, table.deleted, table.created, table.datestamp)
-            known = {row[0]: row for row in connection.execute(sa.select(*columns))}
-            for identifier, (record, digest) in wanted.items():
-                before = known.get(identifier)
-                if before is None:
-                    values = self._values(record, digest, now, now)
-                    connection.execute(sa.insert(table).values(identifier=identifier, created=now, **values))
-                    created += 1
-                elif before.deleted or before.digest != digest:
-                    values = self._values(record, digest, before.created, now)
-                    connection.execute(sa.update(table).where(table.identifier == identifier).values(**values))
-                    changed += 1
-                else:
-                    values = self._values(record, digest, before.created, before.datestamp)
-                    rewritten = sa.or_(table.ivo_vor != values["ivo_vor"], table.oai_dc != values["oai_dc"])
-                    same = sa.update(table).where(table.identifier == identifier, rewritten)
-                    connection.execute(same.values(**values))
-                    unchanged += 1
-            gone = sorted(row.identifier for row in known.values() if not row.deleted and row.identifier not in wanted)
-            for identifier in gone:
-                tomb = sa.update(table).where(table.identifier == identifier)
-                connection.execute(tomb.values(deleted=True, datestamp=now, digest="", ivo_vor="", oai_dc=""))
-        return PublishSummary(created, changed, unchanged, len(gone))
+        columns = (table.identifier, table.kind, table.digest, table.deleted, table.created, table.datestamp)
+        known = {row.identifier: row for row in connection.execute(sa.select(*columns))}
+        created = [record for name, record in wanted.items() if name not in known]
+        other = [record for name, record in wanted.items() if name in known and not self._is_same(record, known[name])]
+        content = {record.identifier: self._content(record) for record in (*created, *other)}
+        changed = [
+            r for r in other if known[r.identifier].deleted or not _has(known[r.identifier], content[r.identifier])
+        ]
+        gone = sorted(name for name, row in known.items() if not row.deleted and name not in wanted)
+        now = _after((row.datestamp for row in known.values()), _second(self._clock(connection), ahead_s))
+        stamps = dict.fromkeys([*(record.identifier for record in (*created, *changed)), *gone], now)
+
+        def rows() -> Iterator[dict[str, object]]:
+            for record in (*created, *other):
+                name, before = record.identifier, known.get(record.identifier)
+                dates = (now, now) if before is None else (before.created, stamps.get(name, before.datestamp))
+                yield self._row(record, f"{content[name]} {self._layout(record)}", *dates)
+            for name in gone:
+                yield _tombstone(known[name], now)
+
+        for some in listed(rows(), _AT_ONCE):
+            connection.execute(sa.delete(table).where(table.identifier.in_([row["identifier"] for row in some])))
+            connection.execute(sa.insert(table), some)
+        if stamps and _second(self._clock(connection), _COMMIT_S) > now:
+            return None
+        unchanged = len(wanted) - len(created) - len(changed)
+        return PublishSummary(len(created), len(changed), unchanged, len(gone))
 
     def read(self, identifier: str) -> StoredRecord:
         """One record, or its tombstone.
@@ -184,20 +225,29 @@ class RecordStore:
             row = connection.execute(query.order_by(RegistryRecord.datestamp.desc())).first()
         return None if row is None else StoredRecord(*row)
 
-    def _values(self, record: Rendered, digest: str, created: datetime, now: datetime) -> dict[str, object]:
+    def _row(self, record: Rendered, digest: str, created: datetime, datestamp: datetime) -> dict[str, object]:
         return {
+            "identifier": record.identifier,
             "kind": record.kind,
-            "datestamp": now,
+            "created": created,
+            "datestamp": datestamp,
             "deleted": False,
             "digest": digest,
-            "ivo_vor": self._dated(record.ivo_vor, created, now),
-            "oai_dc": self._dated(record.oai_dc, created, now),
+            "ivo_vor": self._dated(record.ivo_vor, created, datestamp),
+            "oai_dc": self._dated(record.oai_dc, created, datestamp),
         }
 
-    def _digest(self, record: Rendered) -> str:
+    def _is_same(self, record: Rendered, known: _Known) -> bool:
+        """Whether it is stored, letter by letter; no canonical form need be made then."""
+        return not known.deleted and _has(known, self._layout(record))
+
+    @staticmethod
+    def _layout(record: Rendered) -> str:
+        return _hashed(record.kind, record.ivo_vor, record.oai_dc)
+
+    def _content(self, record: Rendered) -> str:
         documents = (self._without_dates(document) for document in (record.ivo_vor, record.oai_dc))
-        forms = [canonicalize(document, strip_text=True) for document in documents]
-        return hashlib.sha256("\n".join([record.kind, *forms]).encode()).hexdigest()
+        return _hashed(record.kind, *(canonicalize(document, strip_text=True) for document in documents))
 
     def _without_dates(self, document: str) -> str:
         for mark in self._marks:
@@ -222,8 +272,32 @@ def write_time(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _this_second() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)
+def _tombstone(known: _Known, now: datetime) -> dict[str, object]:
+    kept = {"identifier": known.identifier, "kind": known.kind, "created": known.created}
+    return {**kept, "datestamp": now, "deleted": True, "digest": "", "ivo_vor": "", "oai_dc": ""}
+
+
+def _has(known: _Known, digest: str) -> bool:
+    """Whether a digest is among those that are stored."""
+    return digest in known.digest.split()
+
+
+def _hashed(*texts: str) -> str:
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
+
+
+def _after(known: Iterable[datetime], now: datetime) -> datetime:
+    """Now, or the second after the last datestamp, so that what changes twice during a harvest is given twice.
+
+    A datestamp further in the future than any that is made here comes from a clock that was wrong: it binds nobody.
+    """
+    soon = now + timedelta(seconds=2 * _AHEAD_S[-1])
+    last = max((moment for moment in known if now <= moment <= soon), default=None)
+    return now if last is None else last + timedelta(seconds=1)
+
+
+def _second(moment: datetime, ahead_s: float) -> datetime:
+    return (moment + timedelta(seconds=ahead_s)).replace(microsecond=0)
 
 
 def _select() -> sa.Select[*tuple[Any, ...]]:

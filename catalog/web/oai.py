@@ -38,7 +38,7 @@ async def harvest(request: Request) -> Response:
     try:
         pairs = await read_pairs(request)
     except ParameterError as fault:
-        return Response(oai.refuse(fault.message, url), media_type=_TEXT_XML)
+        return Response(await run_in_threadpool(oai.refuse, fault.message, url), media_type=_TEXT_XML)
     return Response(await run_in_threadpool(oai.answer, pairs, url), media_type=_TEXT_XML)
 
 

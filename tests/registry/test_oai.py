@@ -17,11 +17,10 @@ from lxml import etree
 from catalog.db import Database
 from catalog.errors import HarvestError, UnavailableError
 from catalog.opsdb.schema import upgrade
-from catalog.registry import store as store_module
 from catalog.registry.oai import OaiService, parse_datestamp
 from catalog.registry.resumption import Resumption, parse_token, write_token
 from catalog.registry.schemas import SchemaSet
-from catalog.registry.store import RecordStore, Rendered
+from catalog.registry.store import RecordStore, Rendered, Selection, write_time
 
 URL = "https://archive.example/oai"
 OAI = "{http://www.openarchives.org/OAI/2.0/}"
@@ -48,12 +47,12 @@ def rendered(number: int, title: str = "t") -> Rendered:
 
 
 class Clock:
-    """Shows what a test wants."""
+    """Shows what a test wants, whoever asks."""
 
     def __init__(self) -> None:
         self.now = START
 
-    def __call__(self) -> datetime:
+    def __call__(self, connection: object = None) -> datetime:
         return self.now
 
     def move(self, seconds: float) -> None:
@@ -61,15 +60,13 @@ class Clock:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr(store_module, "_this_second", made)
-    return made
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture
 def records(empty: Database, clock: Clock) -> RecordStore:
-    return RecordStore(empty, created_mark="<c>", updated_mark="<u>")
+    return RecordStore(empty, created_mark="<c>", updated_mark="<u>", clock=clock)
 
 
 @pytest.fixture
@@ -81,14 +78,10 @@ def oai(records: RecordStore, clock: Clock) -> OaiService:
 @pytest.fixture(scope="module")
 def protocol(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OaiService]:
     """The same on SQLite, for tests that only read."""
-    with (
-        Database(f"sqlite:///{tmp_path_factory.mktemp('oai')}/catalog.db") as database,
-        pytest.MonkeyPatch.context() as m,
-    ):
+    with Database(f"sqlite:///{tmp_path_factory.mktemp('oai')}/catalog.db") as database:
         upgrade(database)
         clock = Clock()
-        m.setattr(store_module, "_this_second", clock)
-        yield filled_service(RecordStore(database, created_mark="<c>", updated_mark="<u>"), clock)
+        yield filled_service(RecordStore(database, created_mark="<c>", updated_mark="<u>", clock=clock), clock)
 
 
 def filled_service(records: RecordStore, clock: Clock) -> OaiService:
@@ -96,7 +89,7 @@ def filled_service(records: RecordStore, clock: Clock) -> OaiService:
     clock.move(100)
     records.publish([rendered(number, "new" if number in (3, 7) else "t") for number in range(10)])
     clock.move(100)
-    return OaiService(records, page_size=4, token_s=600, clock=clock)
+    return OaiService(records, page_size=4, token_s=600)
 
 
 def ask(oai: OaiService, query: str) -> Any:
@@ -345,12 +338,73 @@ def test_what_changed_since_the_last_harvest_is_found_by_its_date(
     assert told == {"00003": None, "00005": None, "00007": None, "00009": "deleted"}
 
 
-def test_thousands_of_records_come_in_pages(records: RecordStore, clock: Clock) -> None:
+class SlowWriter(Clock):
+    """A second ends while records are written, and somebody harvests before they can be seen."""
+
+    def __init__(self, steps: list[float]) -> None:
+        super().__init__()
+        self.steps = steps
+        self.meanwhile: Callable[[], object] = lambda: None
+        self._busy = False
+
+    def __call__(self, connection: object = None) -> datetime:
+        if self.steps and not self._busy:
+            self.move(self.steps.pop(0))
+            self._busy = True
+            self.meanwhile()
+            self._busy = False
+        return self.now
+
+
+@pytest.mark.parametrize(
+    "steps", [[0, 0], [0.9, 0.7], [0.9, 0.7, 0.1, 1.4], [0.9, 0.05], [0.7, 2.5, 0.1, 9.0, 0.3, 9.9]]
+)
+def test_what_is_published_during_a_harvest_is_found_by_the_next(empty: Database, steps: list[float]) -> None:
+    clock = SlowWriter([])
+    records = RecordStore(empty, created_mark="<c>", updated_mark="<u>", clock=clock)
+    oai = OaiService(records, page_size=4, token_s=600)
+    records.publish([rendered(number) for number in range(9)])
+    held: dict[str, tuple[str, str | None]] = {}
+    since = [""]
+
+    def catch_up() -> None:
+        answer = ask(oai, f"verb=ListIdentifiers&metadataPrefix=ivo_vor{since[0]}")
+        if code(answer) is None:
+            for header in harvest(oai, f"verb=ListIdentifiers&metadataPrefix=ivo_vor{since[0]}"):
+                name = header.findtext(f"{OAI}identifier")
+                held[name] = (header.findtext(f"{OAI}datestamp"), header.get("status"))
+        since[0] = f"&from={answer.findtext(f'{OAI}responseDate')}"
+
+    clock.move(60)
+    catch_up()
+    clock.steps, clock.meanwhile = steps.copy(), catch_up
+    records.publish([rendered(number, "new" if number == 3 else "t") for number in range(8)])
+    assert not clock.steps
+    clock.move(5)
+    catch_up()
+    stored = records.page(Selection(), after=None, limit=100)
+    assert held == {r.identifier: (write_time(r.datestamp), "deleted" if r.deleted else None) for r in stored}
+    assert held["ivo://a.b/00008"][1] == "deleted"
+    assert held["ivo://a.b/00003"][0] > write_time(START)
+
+
+def test_records_that_cannot_be_written_in_time_stay_as_they_are(empty: Database) -> None:
+    clock = SlowWriter([])
+    records = RecordStore(empty, created_mark="<c>", updated_mark="<u>", clock=clock)
+    records.publish([rendered(1)])
+    clock.steps = [500.0] * 20
+    assert records.publish([rendered(1)]).unchanged == 1  # nothing to be written, nothing to be late with
+    with pytest.raises(UnavailableError, match="take too long to be written"):
+        records.publish([])
+    assert not records.read("ivo://a.b/00001").deleted
+
+
+def test_thousands_of_records_come_in_pages(records: RecordStore) -> None:
     records.publish(rendered(number) for number in range(5000))
-    oai = OaiService(records, page_size=100, token_s=600, clock=clock)
+    oai = OaiService(records, page_size=100, token_s=600)
     headers = harvest(oai, "verb=ListIdentifiers&metadataPrefix=ivo_vor")
     assert len({header.findtext(f"{OAI}identifier") for header in headers}) == len(headers) == 5000
-    another = OaiService(records, page_size=100, token_s=600, clock=clock)  # as after a restart
+    another = OaiService(records, page_size=100, token_s=600)  # as after a restart
     token = ask(oai, "verb=ListRecords&metadataPrefix=oai_dc").findtext(f".//{OAI}resumptionToken")
     assert identifiers(ask(another, f"verb=ListRecords&resumptionToken={token}"))[0] == "00100"
 

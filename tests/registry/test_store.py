@@ -10,14 +10,13 @@ import pytest
 
 from catalog.db import Database
 from catalog.errors import NotFoundError
-from catalog.registry import store as module
 from catalog.registry.store import Cursor, PublishSummary, RecordStore, Rendered, Selection, StoredRecord
 
 START = datetime(2026, 5, 1, 12, 0, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def tick(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], datetime]:
+def tick() -> Callable[[float], datetime]:
     """Moves the clock on by seconds and says what it shows."""
     now = [START]
 
@@ -25,13 +24,12 @@ def tick(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], datetime]:
         now[0] += timedelta(seconds=seconds)
         return now[0]
 
-    monkeypatch.setattr(module, "_this_second", lambda: now[0])
     return move
 
 
 @pytest.fixture
 def records(empty: Database, tick: Callable[[float], datetime]) -> RecordStore:
-    return RecordStore(empty, created_mark="<c>", updated_mark="<u>")
+    return RecordStore(empty, created_mark="<c>", updated_mark="<u>", clock=lambda _: tick(0))
 
 
 def rendered(name: str, text: str = "text", kind: str = "table") -> Rendered:
@@ -97,6 +95,26 @@ def test_another_content_moves_the_datestamp_alone(
     assert records.publish([changed, rendered("y")]) == PublishSummary(changed=1, unchanged=1)
     assert (records.read("ivo://a.b/x").created, records.read("ivo://a.b/x").datestamp) == (START, now)
     assert records.read("ivo://a.b/y").datestamp == START
+
+
+def test_changes_of_one_second_have_datestamps_one_after_the_other(
+    records: RecordStore, tick: Callable[[float], datetime]
+) -> None:
+    for text in ("one", "two", "three"):
+        records.publish([rendered("x", text), rendered("y")])
+    assert records.read("ivo://a.b/x").datestamp == START + timedelta(seconds=2)
+    assert records.read("ivo://a.b/y").datestamp == START
+    tick(10)
+    records.publish([rendered("y")])
+    assert records.read("ivo://a.b/x").datestamp == START + timedelta(seconds=10)
+
+
+def test_a_clock_that_was_years_ahead_binds_nobody(records: RecordStore, tick: Callable[[float], datetime]) -> None:
+    tick(1e8)
+    records.publish([rendered("x")])
+    now = tick(-1e8)
+    records.publish([rendered("x", "other")])
+    assert records.read("ivo://a.b/x").datestamp == now
 
 
 def test_what_disappears_leaves_a_tombstone_once(records: RecordStore, tick: Callable[[float], datetime]) -> None:

@@ -32,7 +32,7 @@ class RegistryRecord(OurBase):
 
     deleted: Mapped[bool] = mapped_column(sa.Boolean(create_constraint=True, name="deleted"), server_default=sa.false())
     digest: Mapped[str]
-    """sha-256 of the canonical form of the content, without dates."""
+    """Two of sha-256: of the canonical form of the content, without dates, and of its letters."""
 
     ivo_vor: Mapped[str]
     """The record as VOResource, a whole element."""
