@@ -165,6 +165,9 @@ class TapSettings(_Section):
     upload_fetch_s: Annotated[float, Field(gt=0)] = 60.0
     """How long the document of one URL may take to arrive."""
 
+    upload_read_s: Annotated[float, Field(gt=0)] = 120.0
+    """How long the tables of a request may take to be unpacked and read, once they are here."""
+
     upload_allowed_hosts: tuple[str, ...] = ()
     """``host``, ``host:port`` or networks that URLs of uploads may lead to although they are not public."""
 

@@ -149,7 +149,10 @@ class Catalog:
         )
         self.uploads = UploadService(
             UploadLimits(
-                settings.tap.upload_limit_bytes, settings.tap.upload_limit_rows, settings.tap.upload_limit_tables
+                settings.tap.upload_limit_bytes,
+                settings.tap.upload_limit_rows,
+                settings.tap.upload_limit_tables,
+                settings.tap.upload_read_s,
             ),
             Fetcher(settings.tap.upload_allowed_hosts, seconds=settings.tap.upload_fetch_s),
             takes_tables=self.database.takes_temporary_tables,

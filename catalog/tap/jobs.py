@@ -63,7 +63,7 @@ class TapWork:
         params = parse_parameters(job.pairs())
         form = _format(params)
         caller = Caller(job.owner)
-        with self._opened(job, params) as uploads:
+        with self._opened(job, params, control) as uploads:
             if not params.uploads:
                 limit = self._limits.cut(params.maxrec)
                 expected = self._tap.expected_rows(params.query, caller=caller, limit=limit)
@@ -86,7 +86,7 @@ class TapWork:
         return Output(form.content_type, rows.rows, rows.truncated)
 
     @contextmanager
-    def _opened(self, job: Job, params: TapParameters) -> Iterator[Uploads]:
+    def _opened(self, job: Job, params: TapParameters, control: Control) -> Iterator[Uploads]:
         """The tables of a job: those that came with it, and those that lie elsewhere, as they are now."""
         with ExitStack() as stack:
             files: list[UploadedFile] = []
@@ -94,7 +94,7 @@ class TapWork:
                 if each.file is not None:
                     content = stack.enter_context(self._files.open(each.file))
                     files.append(UploadedFile(each.name, each.file.content_type, each.file.size, content))
-            yield stack.enter_context(self._uploads.open(params.uploads, files))
+            yield stack.enter_context(self._uploads.open(params.uploads, files, is_stopped=lambda: control.cancelled))
 
 
 def _format(params: TapParameters) -> Format:

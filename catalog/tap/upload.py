@@ -7,6 +7,7 @@ temporary table on its own connection, and all is gone when `Uploads` is closed.
 from __future__ import annotations
 
 import tempfile
+import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -42,6 +43,9 @@ class UploadLimits:
     """Of one table."""
 
     tables: int
+    seconds: float
+    """Until all its tables are unpacked and read."""
+
     columns: int = 400
     """Of one table; more than that and their companions do not fit a row of PostgreSQL."""
 
@@ -97,12 +101,19 @@ class UploadService:
         except UnavailableError:
             return True
 
-    def open(self, wanted: Sequence[UploadedTable], files: Sequence[UploadedFile] = ()) -> Uploads:
+    def open(
+        self,
+        wanted: Sequence[UploadedTable],
+        files: Sequence[UploadedFile] = (),
+        *,
+        is_stopped: Callable[[], bool] = lambda: False,
+    ) -> Uploads:
         """Read the tables of a request.
 
         Args:
             wanted: What its UPLOAD parameters ask for.
             files: What came with it; read from the beginning, left open.
+            is_stopped: Asked while tables are read; once it says so, the reading ends with an error.
 
         Returns:
             The tables; whoever gets them closes them.
@@ -119,25 +130,29 @@ class UploadService:
             raise ResourceLimitError(
                 f"the request uploads {len(wanted)} tables; tap.upload_limit_tables allows {self._limits.tables}"
             )
+        clock = _Clock(self._limits.seconds, is_stopped)
         with ExitStack() as opened:
             stored: list[StoredUpload] = []
             left = self._limits.bytes
             for number, table in enumerate(wanted, start=1):
                 with _named(table.name), tempfile.SpooledTemporaryFile(max_size=_MEMORY) as content:
-                    content_type = self._take(table, files, content, left)
+                    content_type = self._take(table, files, content, left, clock)
                     left -= content.tell()
                     content.seek(0)
-                    stored.append(self._stored(table.name, number, content, content_type, opened))
+                    stored.append(self._stored(table.name, number, content, content_type, opened, clock))
             opened.pop_all()
             return Uploads(stored)
 
-    def _take(self, table: UploadedTable, files: Sequence[UploadedFile], content: IO[bytes], left: int) -> str:
+    def _take(
+        self, table: UploadedTable, files: Sequence[UploadedFile], content: IO[bytes], left: int, clock: _Clock
+    ) -> str:
         """Copy what is uploaded to a file, unpacked; and say what it is called."""
         if not table.uri.lower().startswith(_PARAM):
             with tempfile.SpooledTemporaryFile(max_size=_MEMORY) as packed:
-                content_type = self._fetcher.fetch(table.uri, packed, max_bytes=left)
+                with clock.waiting():
+                    content_type = self._fetcher.fetch(table.uri, packed, max_bytes=left)
                 packed.seek(0)
-                self._unpack(packed, content, left)
+                self._unpack(packed, content, left, clock)
             return content_type
         label = table.uri[len(_PARAM) :]
         found = [file for file in files if file.name == label]
@@ -145,15 +160,16 @@ class UploadService:
             how = "more than one file" if found else "no file"
             raise ParameterError(f"the request brings {how} named '{label[:80]}'; expected one part of that name")
         found[0].file.seek(0)
-        self._unpack(found[0].file, content, left)
+        self._unpack(found[0].file, content, left, clock)
         return found[0].content_type
 
-    def _unpack(self, source: IO[bytes], target: IO[bytes], left: int) -> None:
+    def _unpack(self, source: IO[bytes], target: IO[bytes], left: int, clock: _Clock) -> None:
         """Copy, through gzip where the content is packed with it."""
         head = source.read(2)
         source.seek(0)
         taken = 0
         for piece in _gunzipped(source) if head == _GZIP else iter(lambda: source.read(_PIECE), b""):
+            clock.check()
             taken += len(piece)
             if taken > left:
                 limit = f"{self._limits.bytes:,} bytes (tap.upload_limit_bytes)"
@@ -162,12 +178,15 @@ class UploadService:
         if not taken:
             raise ParameterError("the upload is empty")
 
-    def _stored(self, name: str, number: int, content: IO[bytes], content_type: str, opened: ExitStack) -> StoredUpload:
+    def _stored(
+        self, name: str, number: int, content: IO[bytes], content_type: str, opened: ExitStack, clock: _Clock
+    ) -> StoredUpload:
         with read_table(content, content_type, max_columns=self._limits.columns) as stream:
             stored = StoredUpload(name, number, stream.table)
             opened.callback(stored.close)
             unpacked = 0
             for batch in stream:
+                clock.check()
                 unpacked += batch.nbytes
                 if stored.rows + batch.num_rows > self._limits.rows:
                     raise ResourceLimitError(f"it has more than {self._limits.rows:,} rows (tap.upload_limit_rows)")
@@ -175,6 +194,37 @@ class UploadService:
                 if max(unpacked, stored.bytes) > _UNPACKED * self._limits.bytes:
                     raise ResourceLimitError("it is too large when unpacked (tap.upload_limit_bytes)")
         return stored
+
+
+class _Clock:
+    """Ends work that takes longer than it may, or that nobody wants any more; waiting for others does not count."""
+
+    def __init__(self, seconds: float, is_stopped: Callable[[], bool]) -> None:
+        self._seconds = seconds
+        self._deadline = time.monotonic() + seconds
+        self._is_stopped = is_stopped
+
+    def check(self) -> None:
+        """Go on, or not.
+
+        Raises:
+            ResourceLimitError: The time is over, or the work was stopped.
+        """
+        if self._is_stopped():
+            raise ResourceLimitError("the request was stopped")
+        if time.monotonic() >= self._deadline:
+            raise ResourceLimitError(
+                f"the tables of a request must be read within {self._seconds:g} s (tap.upload_read_s)"
+            )
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Stand still."""
+        before = time.monotonic()
+        try:
+            yield
+        finally:
+            self._deadline += time.monotonic() - before
 
 
 @contextmanager

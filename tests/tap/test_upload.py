@@ -55,8 +55,8 @@ def answered(catalog: Catalog, adql: str, **contents: bytes) -> list[list[object
     return answer(catalog, adql, **contents)[1]
 
 
-def service(**limits: int) -> UploadService:
-    bounds = UploadLimits(**{"bytes": 10**6, "rows": 1000, "tables": 3, **limits})
+def service(**limits: float) -> UploadService:
+    bounds = UploadLimits(**{"bytes": 10**6, "rows": 1000, "tables": 3, "seconds": 60, **limits})
     return UploadService(bounds, Fetcher((), seconds=5), takes_tables=lambda: True)
 
 
@@ -431,14 +431,32 @@ def test_an_upload_is_matched_through_the_spatial_index(catalog: Catalog, near: 
     )
 
 
+def test_reading_ends_when_its_time_is_over() -> None:
+    """A few bytes may describe rows of any size; and a file may consist of any number of small ones."""
+    row = b"<TR><TD/></TR>"
+    start, end = document([Column("x", Datatype.BIT, "16000000")], [], "votable/td").split(b"</TABLEDATA>")
+    wide = start + row * 50_000 + b"</TABLEDATA>" + end
+    members = gzip.compress(b"x\n1\n") + gzip.compress(b"1\n") * 40_000
+    for content in (wide, members):
+        with pytest.raises(ResourceLimitError, match=r"must be read within 0.2 s \(tap.upload_read_s\)"):
+            service(seconds=0.2, rows=10**6).open([UploadedTable("t", "param:t")], [part(content)])
+
+
+def test_reading_ends_when_it_is_stopped() -> None:
+    asked = iter([False, True])  # of the only piece, and of its only batch
+    with pytest.raises(ResourceLimitError, match="the request was stopped"):
+        service().open([UploadedTable("t", "param:t")], [part(numbers(500, 1))], is_stopped=lambda: next(asked))
+
+
 def test_the_page_on_uploads_has_the_limits_and_types_of_the_code() -> None:
     page = (Path(__file__).parents[2] / "docs" / "reference" / "uploads.md").read_text(encoding="utf-8")
     tap = TapSettings()
     for name in ("upload_limit_bytes", "upload_limit_rows", "upload_limit_tables"):
         assert f"| `tap.{name}`, {getattr(tap, name):,} |" in page
     assert f"| `tap.upload_fetch_s`, {tap.upload_fetch_s:g} |" in page
+    assert f"| `tap.upload_read_s`, {tap.upload_read_s:g} |" in page
     assert f"| bytes of a row whose cells have a fixed size | {MAX_ROW_BYTES:,} |" in page
-    assert f"| columns of a table | {UploadLimits(1, 1, 1).columns} |" in page
+    assert f"| columns of a table | {UploadLimits(1, 1, 1, 1).columns} |" in page
     assert f"| bytes of a cell | {MAX_CELL_BYTES:,} |" in page
     for media_type in READABLE_TYPES:
         assert f"`{media_type}`" in page or media_type in ("text/x-votable+xml", "application/x-fits")
