@@ -30,7 +30,7 @@ run: .venv/.run $(CHOSEN) ## serve a synthetic observatory, or the database of C
 test: .venv/.test ## install what the tests need and run them all
 	@.ci/debian tests
 	@echo "== running the tests on $(WORKERS) workers"
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(ARGS)
+	TMPDIR=$$(.ci/scratch) $(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(ARGS)
 
 check: .venv/.test ## format, lint, types, floors
 	$(BIN)/ruff format --check .
