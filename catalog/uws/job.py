@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import IPv6Network
 from typing import IO, Protocol
 
 from catalog.errors import CatalogError, QueryError, UnavailableError
@@ -35,10 +36,18 @@ class Client:
 
     @property
     def key(self) -> str | None:
-        """Whom jobs are counted for; None for nobody in particular, who has no quota and sees no list."""
+        """Whom jobs are counted for; None for nobody in particular, who has no quota and sees no list.
+
+        Addresses of IPv6 that share the first 64 bits are one: whoever has one of them has them all.
+        """
         if self.owner is not None:
             return f"user {self.owner}"
-        return None if self.origin is None else f"address {self.origin}"
+        if self.origin is None:
+            return None
+        try:
+            return f"address {IPv6Network((self.origin, 64), strict=False)}"
+        except ValueError:
+            return f"address {self.origin}"
 
 
 class IncomingFile(Protocol):

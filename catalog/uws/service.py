@@ -107,7 +107,10 @@ class JobService:
             QuotaError: The caller has too many jobs, or too many bytes of uploads and results.
         """
         request = parse_request(pairs, multiple=self._multiple)
-        self._check_jobs(client)
+        if client.key is not None:
+            self._check_jobs(
+                self._store.usage(client.key)
+            )  # before files are taken; and once more when the job is made
         job_id = self._store.new_id()
         try:
             stored = self._save(job_id, files, client)
@@ -118,6 +121,7 @@ class JobService:
                 execution_duration=self._limits.duration(request.execution_duration),
                 destruction=partial(self._limits.destruction, request.destruction),
                 job_id=job_id,
+                admit=self._check_jobs,
             )
         except BaseException:
             if files:
@@ -155,10 +159,9 @@ class JobService:
             after: Only jobs made later than this, aware.
             last: At most so many.
         """
-        key = client.key
-        if key is None or (client.owner is None and not self._list_anonymous):
+        if client.key is None or (client.owner is None and not self._list_anonymous):
             return []
-        return self._store.refs(key, phases=phases, after=after, last=last)
+        return self._store.refs(client, phases=phases, after=after, last=last)
 
     def add_parameters(
         self, job_id: str, pairs: Iterable[tuple[str, str]], *, client: Client, files: Sequence[IncomingFile] = ()
@@ -379,10 +382,7 @@ class JobService:
             for file in files:
                 self._files.remove_file(file)
 
-    def _check_jobs(self, client: Client) -> None:
-        if client.key is None:
-            return
-        usage = self._store.usage(client.key)
+    def _check_jobs(self, usage: Usage) -> None:
         if usage.jobs >= self._limits.jobs_per_caller:
             raise QuotaError(
                 f"there are {usage.jobs} jobs of yours; at most {self._limits.jobs_per_caller} are kept",

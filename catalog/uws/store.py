@@ -84,6 +84,7 @@ class JobStore:
         execution_duration: int,
         destruction: Callable[[datetime], datetime],
         job_id: str | None = None,
+        admit: Callable[[Usage], None] = lambda usage: None,
     ) -> str:
         """Write a PENDING job.
 
@@ -94,12 +95,16 @@ class JobStore:
             execution_duration: Seconds.
             destruction: When the job made at a time shall disappear.
             job_id: From `new_id`, when files were stored before; a new one otherwise.
+            admit: Raises when what the client has already is enough; requests at one time do not pass by it.
 
         Returns:
             Its identifier.
         """
         identifier = job_id or self.new_id()
         with self.transaction() as (connection, now):
+            if client.key is not None:
+                _keep_waiting(connection, client.key)
+                admit(_usage(connection, client.key, now))
             connection.execute(
                 job.insert().values(
                     id=identifier,
@@ -131,13 +136,15 @@ class JobStore:
             return read_job(connection, job_id, now)
 
     def refs(
-        self, caller: str, *, phases: Iterable[Phase] = (), after: datetime | None = None, last: int | None = None
+        self, client: Client, *, phases: Iterable[Phase] = (), after: datetime | None = None, last: int | None = None
     ) -> list[JobRef]:
-        """The jobs of a caller, newest first; see `catalog.uws.service.JobService.list`."""
+        """The jobs of a client, newest first; see `catalog.uws.service.JobService.list`."""
         columns = (job.c.id, job.c.phase, job.c.run_id, job.c.owner, job.c.created_at)
         wanted = tuple(phases)
         with self.read_transaction() as (connection, now):
-            statement = sa.select(*columns).where(job.c.caller == caller, job.c.destruction_at > now)
+            statement = sa.select(*columns).where(job.c.caller == client.key, job.c.destruction_at > now)
+            if client.owner is None:
+                statement = statement.where(job.c.origin == client.origin)
             if wanted:
                 statement = statement.where(job.c.phase.in_(wanted))
             if after is not None:
@@ -156,18 +163,8 @@ class JobStore:
 
     def usage(self, caller: str) -> Usage:
         """What the jobs of a caller take."""
-        mine = sa.select(job.c.id).where(job.c.caller == caller)
-        sizes = sa.union_all(
-            sa.select(job_result.c.size).where(job_result.c.job_id.in_(mine)),
-            sa.select(job_parameter.c.size).where(job_parameter.c.job_id.in_(mine)),
-        ).subquery()
         with self.read_transaction() as (connection, now):
-            count, first = connection.execute(
-                sa.select(sa.func.count(), sa.func.min(job.c.destruction_at)).where(job.c.caller == caller)
-            ).one()
-            size = connection.scalar(sa.select(sa.func.coalesce(sa.func.sum(sizes.c.size), 0)))
-        room = None if first is None else max(0, round((first - now).total_seconds()))
-        return Usage(count, int(size or 0), room)
+            return _usage(connection, caller, now)
 
     def change_pending(
         self,
@@ -279,6 +276,26 @@ class JobStore:
         if changed == 1:
             self.tell(job_id, target)
         return changed == 1
+
+
+def _usage(connection: sa.Connection, caller: str, now: datetime) -> Usage:
+    mine = sa.select(job.c.id).where(job.c.caller == caller)
+    sizes = sa.union_all(
+        sa.select(job_result.c.size).where(job_result.c.job_id.in_(mine)),
+        sa.select(job_parameter.c.size).where(job_parameter.c.job_id.in_(mine)),
+    ).subquery()
+    count, first = connection.execute(
+        sa.select(sa.func.count(), sa.func.min(job.c.destruction_at)).where(job.c.caller == caller)
+    ).one()
+    size = connection.scalar(sa.select(sa.func.coalesce(sa.func.sum(sizes.c.size), 0)))
+    room = None if first is None else max(0, round((first - now).total_seconds()))
+    return Usage(count, int(size or 0), room)
+
+
+def _keep_waiting(connection: sa.Connection, caller: str) -> None:
+    """Keep other transactions that make jobs of this caller waiting; on SQLite there is one writer at a time."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(caller, 0))))
 
 
 def _survive_power_cuts(connection: sqlite3.Connection, _: object) -> None:

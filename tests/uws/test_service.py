@@ -7,8 +7,10 @@ import os
 import resource
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -259,6 +261,34 @@ def test_the_number_of_jobs_is_bounded_for_each_caller(open_house: Callable[...,
     house.jobs.create([], client=HERE)
     for _ in range(3):
         house.jobs.create([], client=NOWHERE)
+
+
+def test_requests_at_one_time_do_not_pass_by_the_number_of_jobs(open_house: Callable[..., Any]) -> None:
+    house = open_house(jobs_per_caller=5)
+    start = Barrier(12)
+
+    def create(_: int) -> bool:
+        start.wait(timeout=20)
+        try:
+            house.jobs.create([], client=HERE)
+        except QuotaError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(max_workers=12) as threads:
+        made = list(threads.map(create, range(12)))
+    assert made.count(True) == len(house.jobs.list(client=HERE)) == 5
+
+
+def test_neighbours_in_a_network_of_ipv6_share_their_bounds_but_not_their_jobs(open_house: Callable[..., Any]) -> None:
+    house = open_house(jobs_per_caller=2)
+    first, second, other = (Client(origin=f"2001:db8:0:{end}") for end in ("1::1", "1:ffff::2", "2::1"))
+    mine = house.jobs.create([], client=first)
+    house.jobs.create([], client=second)
+    with pytest.raises(QuotaError, match="at most 2"):
+        house.jobs.create([], client=first)
+    house.jobs.create([], client=other)
+    assert [ref.id for ref in house.jobs.list(client=first)] == [mine.id]
 
 
 def test_the_bytes_kept_are_bounded_for_each_caller(open_house: Callable[..., Any]) -> None:
