@@ -43,6 +43,9 @@ class SchemaSet:
         if missing:
             raise SettingsError(f"the folder of schemas lacks {', '.join(missing)}")
         self._etree = etree
+        self.namespaces: dict[str, Path] = {}
+        """Namespaces and their schemas, which lead to each other: another validator can be given them."""
+
         self._copies = Path(tempfile.mkdtemp(prefix="catalog-schemas-"))
         try:
             self._schema = etree.XMLSchema(file=str(self._driver(folder)))
@@ -72,14 +75,16 @@ class SchemaSet:
 
     def _driver(self, folder: Path) -> Path:
         """A schema that imports all others, from copies that lead to each other."""
-        imports = []
         for path in sorted(folder.glob("*.xsd")):
             text = path.read_text(encoding="utf-8")
             (self._copies / path.name).write_text(_LOCATION.sub(r"\1\2", text), encoding="utf-8")
             target = _TARGET.search(text)
             if path.name in _FILES and target is not None:
-                imports.append(f'<xs:import namespace="{target[1]}" schemaLocation="{path.name}"/>')
+                self.namespaces[target[1]] = self._copies / path.name
         driver = self._copies / "driver.xsd"
-        content = "".join(imports)
+        content = "".join(
+            f'<xs:import namespace="{namespace}" schemaLocation="{path.name}"/>'
+            for namespace, path in self.namespaces.items()
+        )
         driver.write_text(f'<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema">{content}</xs:schema>')
         return driver

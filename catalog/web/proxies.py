@@ -22,6 +22,7 @@ __all__ = ["client_address", "public_url"]
 _Address = IPv4Address | IPv6Address
 
 _SAYS_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
+_LOOPBACK = re.compile(r"(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5})?", re.IGNORECASE)
 _HOST = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,99}){1,10}")
 _PAIR = re.compile(r'\s*([A-Za-z]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s;,"]*)\s*([;,]|$)')
@@ -40,7 +41,10 @@ class _Claim:
 
 
 def public_url(request: Request, path: str = "") -> str:
-    """What the client calls a path of the service: by the setting, else by the word of a trusted proxy."""
+    """What the client calls a path of the service: by the setting, else by the word of a trusted proxy.
+
+    Who asks from this machine may call it by any name that only this machine has.
+    """
     catalog: Catalog = request.app.state.catalog
     service = catalog.settings.service
     if service.base_url is None and _is_trusted(_peer(request), service.trusted_proxies):
@@ -51,6 +55,9 @@ def public_url(request: Request, path: str = "") -> str:
             prefix = (claim.prefix or "").rstrip("/")
             if _HOST.fullmatch(host) and scheme in ("http", "https") and (not prefix or _PREFIX.fullmatch(prefix)):
                 return f"{scheme}://{host}{prefix}{path}"
+    asked, peer = request.headers.get("host", ""), _peer(request)
+    if service.base_url is None and peer is not None and peer.is_loopback and _LOOPBACK.fullmatch(asked):
+        return f"http://{asked}{path}"
     return catalog.public_url(path)
 
 

@@ -75,6 +75,18 @@ def test_a_stranger_is_not_believed_and_the_setting_goes_before_everybody() -> N
     assert public_url(asked({"Host": "evil.example"}, peer="192.0.2.1")) == OWN
 
 
+def test_this_machine_may_be_called_by_its_own_names_from_itself() -> None:
+    for name in ("localhost:8080", "127.0.0.1:8080", "[::1]:8080", "LOCALHOST"):
+        assert public_url(asked({"Host": name}, peer="127.0.0.1"), "/oai") == f"http://{name}/oai"
+        assert public_url(asked({"Host": name}, peer="::1"), "/oai") == f"http://{name}/oai"
+        assert public_url(asked({"Host": name}, peer="192.0.2.1"), "/oai") == f"{OWN}/oai"
+        assert (
+            public_url(asked({"Host": name}, peer="127.0.0.1", base_url="https://b.example"), "") == "https://b.example"
+        )
+    for name in ("localhost.evil.example", "evil.example", "localhost:8080/x", "localhost:8080@evil.example"):
+        assert public_url(asked({"Host": name}, peer="127.0.0.1"), "/oai") == f"{OWN}/oai"
+
+
 # --- from where ----------------------------------------------------------------------------------------------
 
 
