@@ -4,6 +4,7 @@
 #   PORT=9000 HOST=0.0.0.0     where `make run` serves
 #   CATALOG_DATABASE_URL=…     which database `make run` serves
 #   ARGS="-k cone"             more for pytest
+#   SOAK_SECONDS=600           how long `make soak` kills, on each engine
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -13,13 +14,14 @@ SHELL := /bin/bash
 PYTHON ?= $(shell .ci/python)
 PACKAGES ?= 2000
 SEED ?= 1
+SOAK_SECONDS ?= 180
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$(( n < 2 ? 2 : n > 8 ? 8 : n )))
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt
 DEMO := var/catalog.db
 CHOSEN := $(if $(value CATALOG_DATABASE_URL)$(wildcard catalog.toml),prepared,$(DEMO))
 
-.PHONY: run test check bench docs help prepared
+.PHONY: run test check bench soak docs help prepared
 
 help: ## say what there is
 	@grep -E '^[a-z]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -41,6 +43,10 @@ check: .venv/.test ## format, lint, types, floors
 bench: .venv/.test ## measure: rows per second and memory, printed
 	@.ci/debian tests
 	$(BIN)/python -m pytest -m slow -s $(ARGS)
+
+soak: .venv/.test ## delete copies for minutes while clients and servers are killed; nothing may be lost
+	@.ci/debian tests
+	SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/python -m pytest -s tests/opsdb/test_deletion_kills.py $(ARGS)
 
 docs: .venv/.docs ## build the documentation into docs/_build/html
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html docs docs/_build/html

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -129,9 +130,55 @@ def database_name(url: str) -> str:
     return str(sa.make_url(url).database) if "://" in url else url
 
 
+@dataclass(slots=True)
+class MortalServer:
+    """A PostgreSQL server of one test, which may kill it."""
+
+    server: PostgresServer
+    process: subprocess.Popen[bytes]
+    begin: Callable[[int | None], tuple[PostgresServer, subprocess.Popen[bytes]]]
+
+    def kill(self) -> None:
+        """End the server and all its processes as a crash would: nobody can tidy up."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        for number in (self.process.pid, *map(int, children)):
+            with suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+        self.process.wait()
+
+    def revive(self) -> None:
+        """Start it again, at the same address."""
+        _, self.process = self.begin(self.server.port)
+
+
+@pytest.fixture
+def mortal_server() -> Iterator[MortalServer]:
+    """A server that the test may kill and revive."""
+    with cluster() as begin:
+        server, process = begin(None)
+        mortal = MortalServer(server, process, begin)
+        try:
+            prepare(server)
+            yield mortal
+        finally:
+            stop(mortal.process)
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A server of our own in a temporary folder, on a free port of 127.0.0.1; stopped at the end."""
+    with cluster() as begin:
+        server, process = begin(None)
+        try:
+            prepare(server)
+            yield server
+        finally:
+            stop(process)
+
+
+@contextmanager
+def cluster() -> Iterator[Callable[[int | None], tuple[PostgresServer, subprocess.Popen[bytes]]]]:
+    """A fresh cluster in a temporary folder; the function starts its server, at a port if one is named."""
     programs = postgresql_programs()
     account = pwd.getpwnam("postgres") if os.geteuid() == 0 else None  # initdb refuses root
     folder = Path(tempfile.mkdtemp(prefix="catalog-pg-"))
@@ -142,12 +189,7 @@ def postgres_server() -> Iterator[PostgresServer]:
             {} if account is None else {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
         )
         initialise(programs, folder, identity)
-        server, process = start(programs, folder, identity)
-        try:
-            prepare(server)
-            yield server
-        finally:
-            stop(process)
+        yield lambda port: start(programs, folder, identity, port)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -183,10 +225,12 @@ def initialise(programs: Path, folder: Path, identity: dict[str, Any]) -> None:
         raise RuntimeError(f"initdb failed: {made.stderr}")
 
 
-def start(programs: Path, folder: Path, identity: dict[str, Any]) -> tuple[PostgresServer, subprocess.Popen[bytes]]:
-    """Start the server; a port that another process took in between is given up for the next."""
+def start(
+    programs: Path, folder: Path, identity: dict[str, Any], known: int | None = None
+) -> tuple[PostgresServer, subprocess.Popen[bytes]]:
+    """Start the server; a port that another process took in between is given up for the next, unless it is given."""
     for _ in range(5):
-        port = free_port()
+        port = known or free_port()
         settings = {**SERVER, "port": str(port), "unix_socket_directories": str(folder)}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with (folder / "log").open("ab") as log:

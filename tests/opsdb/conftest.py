@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from catalog.db import Database
+from catalog.db.clock import read_clock
 from catalog.opsdb.enums import ChecksumAlgorithm, LocationType, ModuleKind, Verification
 from catalog.opsdb.models import (
     ChaiModuleConfiguration,
@@ -28,6 +29,7 @@ from catalog.opsdb.models import (
     ObservingProgram,
     ObsMode,
     ObsUnit,
+    OpsBase,
     PackagePublication,
     RawDataFile,
     RawDataFilePhysicalCopy,
@@ -113,6 +115,18 @@ def fill(url: str) -> None:
 
 
 @pytest.fixture
+def fill_database() -> Callable[[str], None]:
+    """Makes a database with one executed unit in it, at any address."""
+    return fill
+
+
+@pytest.fixture
+def many_packages() -> Callable[[Database, int], dict[str, int]]:
+    """Adds as many packages as are wanted; the keys of their locations by name."""
+    return make_packages
+
+
+@pytest.fixture
 def queued(observed: Database) -> Callable[[], set[UUID]]:
     """Packages that wait for being resolved; asking empties the queue."""
 
@@ -125,6 +139,63 @@ def queued(observed: Database) -> Callable[[], set[UUID]]:
         return {UUID(str(row)) for row in rows}
 
     return take
+
+
+MANY_PLACES = {
+    "buffer": ("ccat", "buffer"),
+    **{name: (name, "long_term_archive") for name in ("bonn", "cornell", "cologne")},
+}
+"""Site and kind of each location."""
+
+
+def make_packages(database: Database, count: int) -> dict[str, int]:
+    """Archived packages on locations of their own: a copy of each at a buffer, and verified ones at three archives.
+
+    Returns:
+        Keys of the locations: ``many_buffer``, ``many_bonn``, ``many_cornell``, ``many_cologne``.
+    """
+    tables = OpsBase.metadata.tables
+    with database.session() as session:
+        sites = {site.key: site for site in session.scalars(sa.select(Site))}
+        for name, (site, kind) in MANY_PLACES.items():
+            where = sites.setdefault(site, Site(key=site, name=site))
+            session.add(DiskDataLocation(site=where, name=f"many_{name}", location_type=kind, path="/x"))
+        session.flush()
+        places = {place.name: place.id for place in session.scalars(sa.select(DataLocation))}
+        known = session.scalars(sa.select(RawDataPackage)).first()
+        assert known is not None
+        of_package = {
+            "executed_obs_unit_id": known.executed_obs_unit_id,
+            "instrument_module_id": known.instrument_module_id,
+            "size_bytes": 1,
+            "checksum": "ab",
+            "checksum_algorithm": "md5",
+            "state": "archived",
+            "status": "completed",
+        }
+        connection = session.connection()
+        now = read_clock(connection)
+        database.bulk_insert(
+            connection,
+            tables["ops.raw_data_package"],
+            ["id", "sequence", "name", "relative_path", *of_package],
+            ((UUID(int=10_000 + n), 100 + n, f"many_{n}", f"many/{n}", *of_package.values()) for n in range(count)),
+        )
+        database.bulk_insert(
+            connection,
+            tables["ops.physical_copy"],
+            ["type", "raw_data_package_id", "data_location_id", "status", "verification", "verified_at"],
+            (
+                ("raw_data_package_physical_copy", UUID(int=10_000 + n), places[f"many_{name}"], "present", "ok", now)
+                for n in range(count)
+                for name in MANY_PLACES
+            ),
+        )
+        session.commit()
+    if database.dialect == "postgresql":
+        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("ANALYZE")
+    return {name: key for name, key in places.items() if name.startswith("many_")}
 
 
 def physical(database: Database, name: str) -> str:

@@ -16,8 +16,9 @@ from catalog.db.clock import read_clock
 from catalog.errors import IntegrityError, NotFoundError, UsageError
 from catalog.opsdb.enums import LocationType, PackageState, Status, Verification
 from catalog.opsdb.lifecycle import deletion
-from catalog.opsdb.lifecycle.copies import CopyService, Risk
+from catalog.opsdb.lifecycle.copies import CopyService
 from catalog.opsdb.lifecycle.deletion import CopyStep
+from catalog.opsdb.lifecycle.risk import Risk
 from catalog.opsdb.lifecycle.rules import DeletionRules
 from catalog.opsdb.lifecycle.survivors import Refusal, read_survivors, read_verdicts
 from catalog.opsdb.models import (
@@ -66,7 +67,7 @@ class Holdings:
 
     def refusal(self, name: str, rules: DeletionRules = RULES, **values: Any) -> Refusal | None:
         with self.database.engine.connect() as connection:
-            (verdict,) = read_verdicts(connection, PhysicalCopy.id == self.copies[name], rules, **values)
+            (verdict,) = read_verdicts(connection, [self.copies[name]], rules, **values)
             return verdict.refusal
 
     def run(self, *statements: sa.Executable) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -17,7 +16,7 @@ from catalog.db import Database
 from catalog.db.clock import read_clock
 from catalog.db.listed import listed
 from catalog.errors import CatalogError, NotFoundError, UnavailableError
-from catalog.opsdb.enums import LocationType, PackageState, PhysicalCopyStatus, Verification
+from catalog.opsdb.enums import LocationType, PhysicalCopyStatus, Verification
 from catalog.opsdb.lifecycle.deletion import (
     CopyChange,
     CopyStep,
@@ -27,6 +26,7 @@ from catalog.opsdb.lifecycle.deletion import (
     take_step,
     take_steps,
 )
+from catalog.opsdb.lifecycle.risk import Risk, select_risks
 from catalog.opsdb.lifecycle.rules import DeletionRules
 from catalog.opsdb.lifecycle.survivors import (
     Refusal,
@@ -34,29 +34,15 @@ from catalog.opsdb.lifecycle.survivors import (
     Verdict,
     read_survivors,
     read_verdicts,
-    select_survivors,
 )
-from catalog.opsdb.models import DataLocation, LifecycleMove, PackagePublication, PhysicalCopy, RawDataPackage, Site
+from catalog.opsdb.models import DataLocation, LifecycleMove, PackagePublication, PhysicalCopy, Site
 from catalog.opsdb.refusals import translate_integrity
 
-__all__ = ["CopyRecord", "CopyService", "Move", "Proof", "Risk", "RiskFinding"]
+__all__ = ["CopyRecord", "CopyService", "Move", "Proof", "RiskFinding"]
 
 _T = TypeVar("_T")
 _AT_ONCE = 1_000  # copies in one transaction
 _TRIES = 5  # of a transaction that met another in the opposite order
-
-
-class Risk(StrEnum):
-    """Why a package is at risk."""
-
-    BELOW_RULE = "below_rule"
-    """It is archived, and archives keep verified copies at fewer sites than the rules want."""
-
-    ONLY_TRANSIENT = "only_transient"
-    """What can be read of it lies at sources and buffers only."""
-
-    VERIFICATION_EXPIRED = "verification_expired"
-    """An archive copy was found whole, but too long ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +158,8 @@ class CopyService:
                     raise NotFoundError(f"there is no site {without_site}")
                 there = sa.select(DataLocation.id).where(DataLocation.site_id == site)
                 which = sa.and_(which, PhysicalCopy.data_location_id.in_(there))
-            verdicts = read_verdicts(connection, which, self.rules, without_site=without_site)
+            copies = connection.scalars(sa.select(PhysicalCopy.id).where(which)).all()
+            verdicts = read_verdicts(connection, copies, self.rules, without_site=without_site)
             survivors = read_survivors(connection, [package], self.rules, without_site=without_site)
         found = [verdict.refusal for verdict in verdicts if verdict.refusal is not None]
         if not survivors:
@@ -310,8 +297,8 @@ class CopyService:
     def at_risk(self) -> Iterator[RiskFinding]:
         """Packages below their rule, that only sources and buffers hold, or whose verifications are too old."""
         with self._database.engine.connect() as connection:
-            rows = connection.execution_options(yield_per=1000).execute(_risks(self.rules, read_clock(connection)))
-            for row in rows:
+            risks = select_risks(self.rules.at(read_clock(connection)))
+            for row in connection.execution_options(yield_per=1000).execute(risks):
                 for risk in Risk:
                     if row._mapping[risk.value]:
                         yield RiskFinding(row.id, row.obs_publisher_did, risk, row.sites)
@@ -345,59 +332,3 @@ def _find(connection: sa.Connection, did: str) -> UUID:
     if found is None:
         raise NotFoundError(f"no package has the identifier {did}")
     return found
-
-
-_READABLE = (PhysicalCopyStatus.PRESENT, PhysicalCopyStatus.DELETION_POSSIBLE, PhysicalCopyStatus.DELETION_PENDING)
-
-
-def _risks(rules: DeletionRules, now: datetime) -> sa.Select[*tuple[Any, ...]]:
-    """A row for each package at risk, with a column for each risk."""
-    counted = select_survivors(rules.at(now)).subquery("counted")
-    safe = (
-        sa.select(counted.c.package_id, sa.func.count(counted.c.site_id.distinct()).label("sites"))
-        .group_by(counted.c.package_id)
-        .subquery("safe")
-    )
-    in_archive = DataLocation.location_type == LocationType.LONG_TERM_ARCHIVE
-    in_transit = DataLocation.location_type.in_((LocationType.SOURCE, LocationType.BUFFER))
-    readable = sa.and_(
-        PhysicalCopy.status.in_(_READABLE),
-        PhysicalCopy.verification.not_in((Verification.MISMATCH, Verification.MISSING)),
-    )
-    expired = sa.and_(
-        in_archive,
-        PhysicalCopy.status == PhysicalCopyStatus.PRESENT,
-        PhysicalCopy.verification == Verification.OK,
-        sa.func.coalesce(PhysicalCopy.verified_at < now - timedelta(days=rules.verified_within_days), sa.true()),
-    )
-    held = (
-        sa.select(
-            PhysicalCopy.raw_data_package_id.label("package_id"),
-            sa.func.count().filter(readable, sa.not_(in_transit)).label("lasting"),
-            sa.func.count().filter(readable, in_transit).label("passing"),
-            sa.func.count().filter(expired).label("expired"),
-        )
-        .join(DataLocation, DataLocation.id == PhysicalCopy.data_location_id)
-        .where(PhysicalCopy.raw_data_package_id.is_not(None))
-        .group_by(PhysicalCopy.raw_data_package_id)
-        .subquery("held")
-    )
-    sites = sa.func.coalesce(safe.c.sites, 0)
-    flags = {
-        Risk.BELOW_RULE: sa.and_(RawDataPackage.state == PackageState.ARCHIVED, sites < rules.archive_sites),
-        Risk.ONLY_TRANSIENT: sa.func.coalesce(sa.and_(held.c.lasting == 0, held.c.passing > 0), sa.false()),
-        Risk.VERIFICATION_EXPIRED: sa.func.coalesce(held.c.expired, 0) > 0,
-    }
-    return (
-        sa.select(
-            RawDataPackage.id,
-            PackagePublication.obs_publisher_did,
-            sites.label("sites"),
-            *(flag.label(risk.value) for risk, flag in flags.items()),
-        )
-        .outerjoin(PackagePublication, PackagePublication.raw_data_package_id == RawDataPackage.id)
-        .outerjoin(safe, safe.c.package_id == RawDataPackage.id)
-        .outerjoin(held, held.c.package_id == RawDataPackage.id)
-        .where(sa.or_(*flags.values()))
-        .order_by(RawDataPackage.id)
-    )

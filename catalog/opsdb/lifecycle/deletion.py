@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cache
 from itertools import groupby
 from typing import Any
 from uuid import UUID
@@ -23,7 +24,7 @@ from catalog.opsdb.enums import LocationType, PhysicalCopyStatus, Verification
 from catalog.opsdb.lifecycle.locks import select_locked
 from catalog.opsdb.lifecycle.machines import SETTLED
 from catalog.opsdb.lifecycle.rules import CLOCK_MARGIN_S, DeletionRules
-from catalog.opsdb.lifecycle.survivors import Verdict, read_survivors, read_verdicts, subjects_of
+from catalog.opsdb.lifecycle.survivors import NAMED_COPIES, Verdict, read_survivors, read_verdicts, subjects_of
 from catalog.opsdb.models import DataLocation, LifecycleMove, MoveNote, OpsBase, PhysicalCopy
 from catalog.opsdb.schema import operations_attached
 
@@ -414,7 +415,7 @@ def _judge(
             of_package[package] += 1
     gone: list[int] = []
     for _, keys in sorted(rounds.items()):
-        for verdict in read_verdicts(connection, PhysicalCopy.id.in_(keys), rules, without=gone):
+        for verdict in read_verdicts(connection, keys, rules, without=gone):
             key, fault = verdict.copy_id, None
             if verdict.refusal is not None:
                 sentence = f"the copy {key} cannot be {wish}: {verdict.refusal.sentence} ({verdict.refusal})"
@@ -428,16 +429,21 @@ def _survivors(
     connection: sa.Connection, changes: Sequence[CopyChange], rules: DeletionRules
 ) -> dict[int, list[dict[str, Any]]]:
     """What is left of the packages that each copy carries, when all of these have gone."""
-    carried = connection.execute(sa.select(subjects_of(_among(changes)).subquery())).all()
+    gone = [change.copy_id for change in changes]
+    carried = connection.execute(_carried(), {"keys": gone}).all()
     packages = sorted({row.package_id for row in carried})
     left = defaultdict(list)
-    gone = [change.copy_id for change in changes]
     for survivor in read_survivors(connection, packages, rules, without=gone):
         left[survivor.package_id].append(survivor.as_dict())
     told: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
     for row in carried:
         told[row.copy_id] += left[str(row.package_id)]
     return told
+
+
+@cache
+def _carried() -> sa.Select[Any]:
+    return sa.select(subjects_of(NAMED_COPIES).subquery())
 
 
 def _leave_notes(
@@ -505,5 +511,10 @@ def _lock(connection: sa.Connection, keys: Sequence[int]) -> None:
         return
     durable = "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
     connection.exec_driver_sql(durable)
-    for rows in select_locked(PhysicalCopy.id.in_(keys)):
-        connection.execute(rows).all()
+    for rows in _locks():
+        connection.execute(rows, {"keys": keys}).all()
+
+
+@cache
+def _locks() -> list[sa.Select[Any]]:
+    return select_locked(NAMED_COPIES)

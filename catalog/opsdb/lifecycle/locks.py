@@ -25,12 +25,16 @@ def select_locked(which: sa.ColumnElement[bool]) -> list[sa.Select[Any]]:
         which: Condition on `PhysicalCopy`: the copies that are decided on.
     """
     packages = sa.select(subjects_of(which).subquery().c.package_id)
+    copies = sa.union(
+        sa.select(PhysicalCopy.id).where(which),
+        sa.select(PhysicalCopy.id).where(PhysicalCopy.raw_data_package_id.in_(packages)),
+    )
     archives = DataLocation.location_type == LocationType.LONG_TERM_ARCHIVE
     return [
         sa.select(column).where(rows).order_by(column).with_for_update(read=read)
         for column, rows, read in (
             (RawDataPackage.id, RawDataPackage.id.in_(packages), False),
-            (PhysicalCopy.id, sa.or_(which, PhysicalCopy.raw_data_package_id.in_(packages)), False),
+            (PhysicalCopy.id, PhysicalCopy.id.in_(copies), False),
             (DataLocation.id, archives, True),
         )
     ]

@@ -96,10 +96,11 @@ _C = PhysicalCopyStatus
 SETTLED = (_C.PRESENT, _C.STAGED)
 """States of a copy that nobody wants to delete."""
 
+# "+ 0": PostgreSQL would else go through the history from its end, which is not where the lines of this copy are.
 _BEFORE_DELETION = (
     "NEW.status = coalesce((SELECT m.from_state FROM {lifecycle_move} m WHERE m.entity_key = CAST(NEW.id AS text) "
     "AND m.entity = 'physical_copy' AND m.attribute = 'status' AND m.from_state IN ('present', 'staged') "
-    "ORDER BY m.id DESC LIMIT 1), NEW.status)"
+    "ORDER BY m.id + 0 DESC LIMIT 1), NEW.status)"
 )
 _BACK = Guard("a copy goes back to the state in which it was before its deletion was asked for", _BEFORE_DELETION)
 _FOUND = Guard(

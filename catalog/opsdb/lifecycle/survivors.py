@@ -7,15 +7,17 @@ many. What is counted on are survivors: copies of these packages in long-term ar
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
+from catalog.db import UtcDateTime
 from catalog.db.clock import read_clock
 from catalog.db.listed import listed
 from catalog.opsdb.enums import LocationType, PackageState, PhysicalCopyStatus, Verification
@@ -31,9 +33,11 @@ from catalog.opsdb.models import (
 )
 
 __all__ = [
+    "NAMED_COPIES",
     "Refusal",
     "Survivor",
     "Verdict",
+    "is_survivor",
     "read_survivors",
     "read_verdicts",
     "select_survivors",
@@ -136,22 +140,23 @@ _MEMBER = data_transfer_package_member.c
 
 def read_verdicts(
     connection: sa.Connection,
-    which: sa.ColumnElement[bool],
+    copy_ids: Sequence[int],
     rules: DeletionRules,
     *,
     without: Collection[int] = (),
     without_site: str | None = None,
 ) -> list[Verdict]:
-    """Judge some copies.
+    """Judge some copies; what is deleted or unknown is left out.
 
     Args:
         connection: Any; who wants to act on the verdict holds the lock of `catalog.opsdb.lifecycle.deletion`.
-        which: Condition on `PhysicalCopy`.
+        copy_ids: Some thousands at most.
         rules: What must be left.
         without: Copies that do not count.
         without_site: Key of a site whose copies do not count.
     """
-    statement = verdicts(which, rules.at(read_clock(connection)), without=without, without_site=without_site)
+    values = asdict(rules.at(read_clock(connection)))
+    values |= {"keys": list(copy_ids), "without": list(without), "without_site": without_site}
     return [
         Verdict(
             row.copy_id,
@@ -165,7 +170,7 @@ def read_verdicts(
             row.media,
             None if row.refusal is None else Refusal(row.refusal),
         )
-        for row in connection.execute(statement.order_by("copy_id"))
+        for row in connection.execute(_verdicts_of_named(), values)
     ]
 
 
@@ -186,26 +191,55 @@ def read_survivors(
         without: Copies that do not count.
         without_site: Key of a site whose copies do not count.
     """
-    bounds = rules.at(read_clock(connection))
-    counted = select_survivors(bounds, without=without, without_site=without_site).subquery()
-    chosen = sa.select(counted).order_by(counted.c.package_id, counted.c.site, counted.c.copy_id)
+    values = asdict(rules.at(read_clock(connection))) | {"without": list(without), "without_site": without_site}
     found: list[Survivor] = []
     for some in listed(packages):
         found += [
             Survivor(row.copy_id, str(row.package_id), row.site, row.location, str(row.medium), row.verified_at)
-            for row in connection.execute(chosen.where(counted.c.package_id.in_(some)))
+            for row in connection.execute(_survivors_of_named(), values | {"packages": some})
         ]
     return found
+
+
+_NAMED_BOUNDS = Bounds(
+    *(sa.bindparam(name, type_=sa.Integer) for name in ("survivors", "archive_sites", "archive_media")),
+    *(sa.bindparam(name, type_=UtcDateTime) for name in ("oldest", "latest")),
+)
+_NAMED: dict[str, Any] = {
+    "without": sa.bindparam("without", type_=sa.BigInteger, expanding=True),
+    "without_site": sa.bindparam("without_site", type_=sa.Text),
+}
+NAMED_COPIES = PhysicalCopy.id.in_(sa.bindparam("keys", expanding=True))
+"""Condition: the copies whose numbers are given as ``keys`` when the statement runs. Such statements are made once."""
+
+
+@cache
+def _verdicts_of_named() -> sa.Select[*tuple[Any, ...]]:
+    return verdicts(NAMED_COPIES, _NAMED_BOUNDS, **_NAMED).order_by("copy_id")
+
+
+@cache
+def _survivors_of_named() -> sa.Select[*tuple[Any, ...]]:
+    counted = select_survivors(_NAMED_BOUNDS, **_NAMED).subquery()
+    named = counted.c.package_id.in_(sa.bindparam("packages", expanding=True))
+    return sa.select(counted).where(named).order_by(counted.c.package_id, counted.c.site, counted.c.copy_id)
 
 
 def verdicts(
     which: sa.ColumnElement[bool],
     bounds: Bounds,
     *,
-    without: Collection[int] = (),
-    without_site: str | None = None,
+    without: sa.BindParameter[Any] | None = None,
+    without_site: sa.BindParameter[Any] | None = None,
 ) -> sa.Select[*tuple[Any, ...]]:
-    """SELECT of the verdicts, a row for each copy that is not deleted; columns as in `Verdict`."""
+    """SELECT of the verdicts, a row for each copy that is not deleted; columns as in `Verdict`.
+
+    Args:
+        which: Condition on `PhysicalCopy`.
+        bounds: What must be left.
+        without: Numbers of copies that do not count.
+        without_site: Key of a site whose copies do not count; none if it is NULL.
+    """
     counted = select_survivors(bounds, without=without, without_site=without_site).subquery("counted")
     subjects = subjects_of(which).subquery("subjects")
     left = (
@@ -274,17 +308,15 @@ def subjects_of(which: sa.ColumnElement[bool]) -> sa.CompoundSelect[Any]:
     )
 
 
-def select_survivors(
-    bounds: Bounds, *, without: Collection[int] = (), without_site: str | None = None
-) -> sa.Select[*tuple[Any, ...]]:
-    """SELECT of the copies of packages that count: present, whole when last verified, settled in an active archive."""
-    copy, location = aliased(PhysicalCopy), aliased(DataLocation)
-    package, site = aliased(RawDataPackage), aliased(Site)
+def is_survivor(
+    copy: type[PhysicalCopy], location: type[DataLocation], package: type[RawDataPackage], bounds: Bounds
+) -> sa.ColumnElement[bool]:
+    """Condition: a copy of the package at the location counts."""
     contradicts = sa.and_(
         copy.checksum_algorithm == package.checksum_algorithm,
-        sa.func.coalesce(copy.checksum != package.checksum, False),
+        sa.func.coalesce(copy.checksum != package.checksum, sa.false()),
     )
-    conditions = [
+    return sa.and_(
         copy.status == PhysicalCopyStatus.PRESENT,
         copy.verification == Verification.OK,
         copy.verified_at.between(bounds.oldest, bounds.latest),
@@ -292,11 +324,23 @@ def select_survivors(
         location.location_type == LocationType.LONG_TERM_ARCHIVE,
         location.active,
         sa.not_(is_arriving(copy)),
-    ]
-    if without:
+    )
+
+
+def select_survivors(
+    bounds: Bounds,
+    *,
+    without: sa.BindParameter[Any] | None = None,
+    without_site: sa.BindParameter[Any] | None = None,
+) -> sa.Select[*tuple[Any, ...]]:
+    """SELECT of the copies of packages that count: present, whole when last verified, settled in an active archive."""
+    copy, location = aliased(PhysicalCopy), aliased(DataLocation)
+    package, site = aliased(RawDataPackage), aliased(Site)
+    conditions = [is_survivor(copy, location, package, bounds)]
+    if without is not None:
         conditions.append(copy.id.not_in(without))
     if without_site is not None:
-        conditions.append(site.key != without_site)
+        conditions.append(site.key.is_distinct_from(without_site))
     return (
         sa.select(
             copy.raw_data_package_id.label("package_id"),

@@ -73,9 +73,10 @@ def _keep_survivors(engine: str) -> list[str]:
         table,
         "UPDATE OF status",
         _KEPT,
-        f"({fatal}) AND NOT EXISTS ({spell(allowed, engine)})",
+        f"NOT EXISTS ({spell(allowed, engine)})",
         engine,
-        first=f"IF NOT ({fatal}) THEN RETURN NEW; END IF; {_raise_if(_STALE, _ISOLATED)}{locks}",
+        when=fatal,
+        first=f"{_raise_if(_STALE, _ISOLATED)}{locks}",
     )
 
 

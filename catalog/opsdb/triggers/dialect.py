@@ -87,7 +87,15 @@ def refusal(sentence: str) -> str:
 
 
 def refuse(
-    name: str, table: sa.Table, event: str, sentence: str, condition: str | None, engine: str, *, first: str = ""
+    name: str,
+    table: sa.Table,
+    event: str,
+    sentence: str,
+    condition: str | None,
+    engine: str,
+    *,
+    when: str | None = None,
+    first: str = "",
 ) -> list[str]:
     """Statements that make a trigger which refuses an event before it happens.
 
@@ -98,11 +106,14 @@ def refuse(
         sentence: What the writer reads.
         condition: Refuse only rows for which this holds; it may name ``OLD`` and ``NEW`` and hold subqueries.
         engine: Which engine.
+        when: Look only at rows for which this holds too; without subqueries, so that PostgreSQL need not call the
+            function for others.
         first: What PostgreSQL does before it looks: statements of PL/pgSQL.
     """
     target = physical(table, engine)
     if engine == "sqlite":
-        only = "" if condition is None else f"WHEN {condition} "
+        both = " AND ".join(f"({part})" for part in (when, condition) if part is not None)
+        only = f"WHEN {both} " if both else ""
         raised = f"BEGIN SELECT RAISE(ABORT, {refusal(sentence)}); END"
         return [f"CREATE TRIGGER {name} BEFORE {event} ON {target} FOR EACH ROW {only}{raised}"]
     kept = "OLD" if event == "DELETE" else "NEW"
@@ -110,9 +121,10 @@ def refuse(
         f"{first}IF {condition or 'true'} THEN RAISE EXCEPTION USING ERRCODE = 'integrity_constraint_violation', "
         f"MESSAGE = {refusal(sentence)}; END IF; RETURN {kept};"
     )
+    only = "" if when is None else f"WHEN ({when}) "
     return [
         create_function(name, body),
-        f"CREATE TRIGGER {name} BEFORE {event} ON {target} FOR EACH ROW EXECUTE FUNCTION catalog.{name}()",
+        f"CREATE TRIGGER {name} BEFORE {event} ON {target} FOR EACH ROW {only}EXECUTE FUNCTION catalog.{name}()",
     ]
 
 

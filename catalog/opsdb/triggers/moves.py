@@ -38,8 +38,8 @@ def _refuse_illegal(governed: Governed, engine: str) -> list[str]:
             continue
         words = " or ".join(f"'{target}'" for target in targets)
         sentence = f"{governed.noun} goes from '{origin}' only to {words}" if targets else _final(governed, origin)
-        condition = f"OLD.{column} = '{origin}' AND NEW.{column} IN ({', '.join(map(quoted, illegal))})"
-        statements += _refuse(f"illegal_{number}", governed, sentence, condition, engine)
+        when = f"OLD.{column} = '{origin}' AND NEW.{column} IN ({', '.join(map(quoted, illegal))})"
+        statements += _refuse(f"illegal_{number}", governed, sentence, when, None, engine)
     return statements
 
 
@@ -51,14 +51,15 @@ def _refuse_unguarded(governed: Governed, engine: str) -> list[str]:
     statements = []
     for number, move in enumerate(governed.machine.moves):
         if move.guard is not None:
-            condition = f"{_is(move, governed.column)} AND ({_with_tables(move.guard.condition, engine)}) IS NOT TRUE"
-            statements += _refuse(f"guard_{number}", governed, move.guard.sentence, condition, engine)
+            when = _is(move, governed.column)
+            condition = f"({_with_tables(move.guard.condition, engine)}) IS NOT TRUE"
+            statements += _refuse(f"guard_{number}", governed, move.guard.sentence, when, condition, engine)
     return statements
 
 
-def _refuse(word: str, governed: Governed, sentence: str, condition: str, engine: str) -> list[str]:
+def _refuse(word: str, governed: Governed, sentence: str, when: str, condition: str | None, engine: str) -> list[str]:
     name = f"{PREFIX}move_{governed.table.name}_{governed.column}_{word}"
-    return refuse(name, governed.table, f"UPDATE OF {governed.column}", sentence, condition, engine)
+    return refuse(name, governed.table, f"UPDATE OF {governed.column}", sentence, condition, engine, when=when)
 
 
 def _refuse_invented(engine: str) -> list[str]:
@@ -72,7 +73,7 @@ def _refuse_invented(engine: str) -> list[str]:
     )
     last = (
         f"SELECT m.to_state FROM {physical(_HISTORY, engine)} m WHERE m.entity_key = NEW.entity_key "
-        "AND m.entity = NEW.entity AND m.attribute = NEW.attribute ORDER BY m.id DESC LIMIT 1"
+        "AND m.entity = NEW.entity AND m.attribute = NEW.attribute ORDER BY m.id + 0 DESC LIMIT 1"  # see machines
     )
     happened = (
         f"CASE {cases}ELSE false END AND NEW.from_state <> NEW.to_state "
