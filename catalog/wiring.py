@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -27,9 +27,6 @@ from catalog.db import Database, SqlFunction
 from catalog.errors import CatalogError, SettingsError
 from catalog.formats.encoder import encode
 from catalog.formats.media import FORMATS, Format, format_for_path, parse_format
-from catalog.ingest.paths import ingest_paths
-from catalog.ingest.report import IngestSummary
-from catalog.ingest.synthetic.load import SyntheticSummary, load_synthetic
 from catalog.obscore.comparison import Difference, compare_with_fresh
 from catalog.obscore.derived import PublishedObjects
 from catalog.obscore.export import Manifest, export_obscore
@@ -62,6 +59,10 @@ from catalog.vo.table import Column, Info, Table, TableStream
 from catalog.vo.tableset import TableSchema, load_tableset
 from catalog.vo.types import Datatype
 from catalog.vosi import LanguageFeature, OutputFormat, TapCapability, TimeLimit
+
+if TYPE_CHECKING:  # loaded where something is taken in: nobody else shall wait for it
+    from catalog.ingest.report import IngestSummary
+    from catalog.ingest.synthetic.load import SyntheticSummary
 
 __all__ = ["Catalog", "InitSummary", "PublishedHoldings", "open_catalog"]
 
@@ -257,6 +258,8 @@ class Catalog:
         Raises:
             UsageError: The catalog holds something else.
         """
+        from catalog.ingest.synthetic.load import load_synthetic
+
         summary = load_synthetic(
             self.database, packages=packages, seed=seed, files_per_package=files_per_package, progress=progress
         )
@@ -275,6 +278,8 @@ class Catalog:
         progress: Progress | None = None,
     ) -> IngestSummary:
         """Take in manifests and trees of FITS files; see `catalog.ingest.paths.ingest_paths`."""
+        from catalog.ingest.paths import ingest_paths
+
         self.check_ready()
         named = {} if program is None else {"program": program}
         return ingest_paths(
