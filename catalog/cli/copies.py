@@ -22,9 +22,11 @@ __all__ = ["app"]
 app = typer.Typer(name="copies", no_args_is_help=True, help="Copies of packages: where they are, and which may go.")
 
 _T = TypeVar("_T")
+_LAST = 2**63 - 1
 _Did = Annotated[str, typer.Argument(help="obs_publisher_did of the package.")]
 _CopyIds = Annotated[
-    list[int] | None, typer.Argument(metavar="COPY_ID", help="Numbers of copies, as `catalog copies list` shows them.")
+    list[int] | None,
+    typer.Argument(metavar="COPY_ID", min=1, max=_LAST, help="Numbers of copies, as `catalog copies list` shows them."),
 ]
 _Location = Annotated[str | None, typer.Option(metavar="SITE/NAME", help="Every copy there that the step is for.")]
 _OlderThan = Annotated[float | None, typer.Option(min=0, metavar="DAYS", help="Of these, what came so long ago.")]
@@ -119,11 +121,11 @@ def verify(
 
 def _report(line: str) -> VerificationReport:
     """A verification from ``number,outcome[,time]``."""
-    number, outcome, *time = [cell.strip() for cell in line.split(",")]
-    moment = datetime.fromisoformat(*time) if time else None
+    number, outcome, *time = [cell.strip() for cell in line.split(",", 2)]
+    moment = datetime.fromisoformat(time[0]) if time else None
     if moment is not None and moment.tzinfo is None:
         raise ValueError("no zone")
-    return VerificationReport(int(number), Verification(outcome), moment)
+    return VerificationReport(_number(number), Verification(outcome), moment)
 
 
 @app.command("at-risk")
@@ -179,7 +181,7 @@ def _command(step: CopyStep) -> Callable[..., None]:
             service = catalog.copies
             keys: Iterable[int] = copy_ids or ()
             if numbers is not None:
-                keys = _read(numbers, int, "the number of a copy")
+                keys = _read(numbers, _number, "the number of a copy")
             elif location is not None:
                 age = None if older_than is None else timedelta(days=older_than)
                 keys = service.chosen(step, location, older_than=age, limit=limit)
@@ -245,6 +247,12 @@ def _read(file: Iterable[str], parse: Callable[[str], _T], wanted: str) -> Itera
             yield parse(line.strip())
         except ValueError:
             raise UsageError(f"line {number} of --from is '{line.strip()}'; expected {wanted}") from None
+
+
+def _number(text: str) -> int:
+    if not 1 <= (number := int(text)) <= _LAST:
+        raise ValueError("no number of a copy")
+    return number
 
 
 def _login() -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -12,7 +14,18 @@ import sqlalchemy as sa
 
 from catalog.db import Database
 from catalog.db.clock import read_clock
-from catalog.opsdb.enums import ChecksumAlgorithm, LocationType, ModuleKind, Verification
+from catalog.opsdb.enums import (
+    ChecksumAlgorithm,
+    LocationType,
+    ModuleKind,
+    PackageState,
+    Status,
+    Verification,
+)
+from catalog.opsdb.lifecycle import deletion
+from catalog.opsdb.lifecycle.deletion import CopyStep
+from catalog.opsdb.lifecycle.rules import DeletionRules
+from catalog.opsdb.lifecycle.survivors import Refusal, read_verdicts
 from catalog.opsdb.models import (
     ChaiModuleConfiguration,
     ChaiObservationConfiguration,
@@ -25,12 +38,14 @@ from catalog.opsdb.models import (
     FixedSource,
     Instrument,
     InstrumentModule,
+    LifecycleMove,
     Observatory,
     ObservingProgram,
     ObsMode,
     ObsUnit,
     OpsBase,
     PackagePublication,
+    PhysicalCopy,
     RawDataFile,
     RawDataFilePhysicalCopy,
     RawDataPackage,
@@ -56,6 +71,8 @@ FILE = UUID("00000000-0000-4000-8000-00000000000f")
 TRANSFER_PACKAGE = UUID("00000000-0000-4000-8000-0000000000dd")
 EXECUTED = UUID("00000000-0000-4000-8000-0000000000ee")
 SHA = "ab" * 32
+RULES = DeletionRules()
+ARCHIVES = ("archive", "tape", "cornell")
 
 
 @pytest.fixture
@@ -124,6 +141,82 @@ def fill_database() -> Callable[[str], None]:
 def many_packages() -> Callable[[Database, int], dict[str, int]]:
     """Adds as many packages as are wanted; the keys of their locations by name."""
     return make_packages
+
+
+@dataclass
+class Holdings:
+    """The observed database with an archived package that has a verified copy in each of three archives."""
+
+    database: Database
+    copies: dict[str, int] = field(default_factory=dict)
+    """By the location's name; of the file and the transfer package, by ``file`` and ``transfer``."""
+
+    places: dict[str, int] = field(default_factory=dict)
+
+    def take(self, step: str, name: str, **values: Any) -> deletion.CopyChange:
+        """One step in a transaction of its own."""
+        with self.database.begin() as connection:
+            chosen = {"rules": RULES, "actor": "ada", **values}
+            return deletion.take_step(connection, CopyStep(step), self.copies[name], **chosen)
+
+    def refusal(self, name: str, rules: DeletionRules = RULES, **values: Any) -> Refusal | None:
+        with self.database.engine.connect() as connection:
+            (verdict,) = read_verdicts(connection, [self.copies[name]], rules, **values)
+            return verdict.refusal
+
+    def run(self, *statements: sa.Executable) -> None:
+        with self.database.begin() as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    def set(self, name: str, **values: Any) -> None:
+        self.run(sa.update(PhysicalCopy).where(PhysicalCopy.id == self.copies[name]).values(values))
+
+    def status(self, name: str) -> str:
+        with self.database.engine.connect() as connection:
+            found = connection.execute(sa.select(PhysicalCopy.status).where(PhysicalCopy.id == self.copies[name]))
+            return str(found.scalar_one())
+
+    def history(self, name: str) -> list[sa.RowMapping]:
+        lines = sa.select(LifecycleMove.__table__).where(
+            LifecycleMove.entity == "physical_copy", LifecycleMove.entity_key == str(self.copies[name])
+        )
+        with self.database.engine.connect() as connection:
+            return list(connection.execute(lines.order_by(LifecycleMove.id)).mappings())
+
+
+@pytest.fixture
+def holdings(observed: Database) -> Holdings:
+    made = Holdings(observed)
+    with observed.session() as session:
+        session.execute(sa.update(StagingJob).values(status=Status.FAILED))
+        package = session.get_one(RawDataPackage, PACKAGE)
+        package.state = PackageState.ARCHIVED
+        cologne = session.scalars(sa.select(Site).where(Site.key == "cologne")).one()
+        cornell = Site(key="cornell", name="Cornell")
+        session.add_all(
+            DiskDataLocation(site=site, name=name, location_type=kind, path="/x")
+            for site, name, kind in (
+                (cornell, "cornell", LocationType.LONG_TERM_ARCHIVE),
+                (cologne, "scratch", LocationType.PROCESSING),
+            )
+        )
+        session.flush()
+        places = {location.name: location for location in session.scalars(sa.select(DataLocation))}
+        made.places = {name: location.id for name, location in places.items()}
+        for name in ("tape", "cornell", "scratch"):
+            session.add(RawDataPackagePhysicalCopy(raw_data_package=package, location=places[name]))
+        session.flush()
+        now = read_clock(session.connection())
+        for copy in session.scalars(sa.select(PhysicalCopy)):
+            if isinstance(copy, RawDataPackagePhysicalCopy):
+                made.copies[copy.location.name] = copy.id
+                if copy.location.name in ARCHIVES:
+                    copy.verification, copy.verified_at = Verification.OK, now
+            else:
+                made.copies["file" if isinstance(copy, RawDataFilePhysicalCopy) else "transfer"] = copy.id
+        session.commit()
+    return made
 
 
 @pytest.fixture

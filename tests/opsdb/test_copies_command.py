@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -111,6 +112,65 @@ def test_invariant_chile_is_freed_and_the_last_archive_copy_stays(run: Run, copi
     assert f"{DID}  below_rule  archive sites: 1" in out
 
 
+def test_invariant_a_package_stays_published_when_its_copies_go(example: Database, force: Any) -> None:
+    force(example, sa.update(PhysicalCopy).values(status="deleted"))
+    with open_catalog(example.engine.url.render_as_string(hide_password=False)) as catalog:
+        catalog.refresh()
+        assert catalog.record(DID).as_dict()["obs_publisher_did"] == DID
+        rows = catalog.datalink.links([DID], base_url="http://catalog.example").read_all().to_pylist()
+        assert rows[0]["error_message"] == "NotFoundFault: no copy of the package remains"
+        assert [record.status for record in catalog.copies.copies(DID)] == ["deleted"] * 3
+    for table in ("raw_data_package", "package_publication", "physical_copy"):
+        schema = {"sqlite": "", "postgresql": "catalog." if table == "package_publication" else "ops."}
+        with pytest.raises(sa.exc.IntegrityError, match="never deleted"), example.begin() as connection:
+            connection.exec_driver_sql(f"DELETE FROM {schema[example.dialect]}{table}")
+
+
+def test_a_buffer_is_freed_at_once(
+    run: Run, example: Database, many_packages: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many_packages(example, 3)
+    here = ("--location", "ccat/many_buffer")
+    code, out, err = run("request", *here, "--older-than", "30")
+    assert (code, out, err) == (0, "", "copies: none\n")
+    code, out, err = run("request", *here, "--dry-run", "--limit", "2")
+    assert (code, out, err) == (0, "", "copies: 2 would be deletion_pending\n")
+    code, out, err = run("request", *here, "--actor", "ada", "--reason", "the buffer is full")
+    assert (code, out, err) == (0, "", "copies: 3 are now deletion_pending\n")
+    for step, state in (("schedule", "deletion_scheduled"), ("start", "deletion_in_progress")):
+        assert run(step, *here, "--actor", "ada")[::2] == (0, f"copies: 3 are now {state}\n")
+    with example.engine.connect() as connection:
+        chosen = sa.select(PhysicalCopy.id).where(PhysicalCopy.status == "deletion_in_progress")
+        keys = connection.scalars(chosen.order_by(PhysicalCopy.id)).all()
+    gone = tmp_path / "gone"
+    gone.write_text("".join(f"{key}\n" for key in [*keys, 999]), encoding="utf-8")
+    assert run("confirm", "--from", gone, "--actor", "ada") == (
+        1,
+        "999  unknown_copy\n",
+        "copies: 3 are now deleted, 1 refused (unknown_copy)\n",
+    )
+    code, out, _ = run("confirm", *keys, "--actor", "ada", "--json")
+    assert (code, json.loads(out)) == (0, {"moved": {}, "already": 3, "refused": {}})
+
+
+
+def test_verifications_come_from_a_file(run: Run, copies: dict[str, int], tmp_path: Path) -> None:
+    told = tmp_path / "checked.csv"
+    told.write_text(
+        f"{copies['archive']}, ok\n\n{copies['buffer']},mismatch,2026-01-01T00:00:00Z\n999,ok\n", encoding="utf-8"
+    )
+    assert run("verify", "--from", told) == (
+        1,
+        "999  there is no copy 999\n",
+        "verifications: 1 mismatch, 1 ok, 1 refused\n",
+    )
+    assert run("verify", copies["buffer"], copies["archive"], "--outcome", "missing")[0] == 0
+    for line in ("1", "x,ok", "1,fine", "1,ok,yesterday", "1,ok,2026-01-01T00:00:00", "0,ok", f"{2**70},ok", "1,ok,,"):
+        told.write_text(f"\n{line}\n", encoding="utf-8")
+        code, _, err = run("verify", "--from", told)
+        assert (code, f"line 2 of --from is '{line}'" in err) == (2, True), err
+
+
 def test_wrong_arguments_are_told(run: Run, copies: dict[str, int]) -> None:
     assert run("prove", DID, "--without", "cologne")[0] == 2
     assert run("prove", DID, "--without", "site:bonn")[0] == 2
@@ -118,3 +178,15 @@ def test_wrong_arguments_are_told(run: Run, copies: dict[str, int]) -> None:
     assert run("cancel", 999)[0] == 2
     assert run("start", copies["buffer"])[0] == 1
     assert run("verify", copies["buffer"], "--outcome", "never")[0] == 2
+    for wrong in (
+        ("verify", copies["buffer"]),
+        ("verify", "--outcome", "ok"),
+        ("request",),
+        ("request", copies["buffer"], "--location", "ccat/buffer"),
+        ("request", copies["buffer"], "--older-than", 3),
+        ("request", "--from", "/nowhere"),
+        ("request", "--location", "ccat/none"),
+        ("request", 0),
+        ("request", 2**70),
+    ):
+        assert run(*wrong)[0] == 2, wrong

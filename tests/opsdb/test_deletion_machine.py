@@ -176,9 +176,12 @@ class Deletions(RuleBasedStateMachine):
         key = self.model.copies[name].key
         before = self.model.copies[name].status
         expected = self.model.take(step, name)
+        wanted = deletion.CopyStep(step)
+        (rehearsed,) = deletion.rehearse_steps(self.connection, wanted, [key], rules=RULES)
+        assert (rehearsed.fault is None) == expected, (step, name, before)
         try:
             with self.connection.begin_nested():
-                deletion.take_step(self.connection, deletion.CopyStep(step), key, rules=RULES, actor="ada")
+                deletion.take_step(self.connection, wanted, key, rules=RULES, actor="ada")
             succeeded = True
         except IntegrityError:
             succeeded = False
@@ -187,6 +190,17 @@ class Deletions(RuleBasedStateMachine):
         event(f"{step} {'moves' if moved else 'changes nothing' if succeeded else 'is refused'}")
         if moved and step in GUARDED:
             assert self.model.is_safe(name)
+
+    @rule(names=st.sets(st.sampled_from(sorted(PLACES)), min_size=2), step=st.sampled_from(STEPS))
+    def take_many(self, names: set[str], step: str) -> None:
+        """At once, as if one after the other: first those that are counted on."""
+        keys = {self.model.copies[name].key: name for name in names}
+        order = sorted(keys, key=lambda key: (PLACES[keys[key]] not in ARCHIVES or keys[key] == "file", key))
+        expected = {key: self.model.take(step, keys[key]) for key in order}
+        wanted = deletion.CopyStep(step)
+        changes = deletion.take_steps(self.connection, wanted, keys, rules=RULES, actor="ada")
+        assert {change.copy_id: change.fault is None for change in changes} == expected, (step, names)
+        event(f"{step} of many moves {min(2, sum(1 for change in changes if change.path))}")
 
     @rule(name=st.sampled_from(sorted(FIRST)), then=st.booleans())
     def give_up(self, name: str, then: bool) -> None:

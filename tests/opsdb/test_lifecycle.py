@@ -126,7 +126,7 @@ def test_verbs_tell_moves_from_the_same_state_apart() -> None:
 
 
 @pytest.mark.parametrize("governed", GOVERNED, ids=lambda g: f"{g.model.__name__}.{g.column}")
-def test_exactly_the_legal_moves_are_made_and_recorded(observed: Database, governed: Governed) -> None:
+def test_invariant_exactly_the_legal_moves_are_made_and_recorded(observed: Database, governed: Governed) -> None:
     rows = one_row_for_each(governed, observed)
     table, column = governed.table, governed.column
     for origin, target in product(governed.machine.states, repeat=2):
@@ -179,7 +179,7 @@ def test_the_history_says_who_and_why_once(observed: Database) -> None:
 
 
 @pytest.mark.parametrize("statement", [sa.update(LifecycleMove).values(actor="bob"), sa.delete(LifecycleMove)])
-def test_the_history_is_neither_changed_nor_deleted(observed: Database, statement: Any) -> None:
+def test_invariant_the_history_is_neither_changed_nor_deleted(observed: Database, statement: Any) -> None:
     with observed.begin() as connection:
         connection.execute(sa.update(PhysicalCopy).values(status=PhysicalCopyStatus.DELETION_POSSIBLE))
     with pytest.raises(sa.exc.IntegrityError) as refused, observed.begin() as connection:
@@ -210,7 +210,7 @@ def test_a_cancelled_deletion_leads_back_to_where_the_copy_was(observed: Databas
     move(observed, staged, "deletion_scheduled", "staged", "present")
 
 
-def test_a_failed_deletion_is_undone_only_by_finding_the_copy_whole(observed: Database) -> None:
+def test_invariant_a_failed_deletion_is_undone_only_by_finding_the_copy_whole(observed: Database) -> None:
     keys = one_row_for_each(next(g for g in GOVERNED if g.machine is COPY), observed)
     key = keys[PhysicalCopyStatus.PRESENT]
     move(observed, key, "deletion_scheduled", "deletion_in_progress", verification="ok")
