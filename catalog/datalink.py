@@ -48,6 +48,7 @@ _PLACES = {
     "long_term_archive": "long-term archive",
     "processing": "processing",
 }
+_ORDER = ("long_term_archive", "processing", "buffer", "source")
 
 
 def _text(name: str, ucd: str, description: str, datatype: Datatype = Datatype.CHAR) -> Column:
@@ -217,11 +218,18 @@ class LinkService:
 
     def _whereabouts(self, rows: _Rows) -> str:
         """Why the package cannot be fetched, and where it is."""
-        copies = dict.fromkeys(_copy(row) for row in rows if row["site_name"] is not None)
+        copies = sorted((row for row in rows if row["site_name"] is not None), key=_last_resort)
+        kept = dict.fromkeys(_copy(row) for row in copies if row["copy_status"] != "staged")
+        unpacked = dict.fromkeys(_copy(row) for row in copies if row["copy_status"] == "staged")
         if not copies:
             return "NotFoundFault: no copy of the package remains"
         ask = f"; to get it, ask {self._contact}" if self._contact else ""
-        return f"DefaultFault: the package is not served over the network; copies are kept at {', '.join(copies)}{ask}"
+        if not kept:
+            there = f"its files lie unpacked at {', '.join(unpacked)}"
+            return f"NotFoundFault: no copy of the package remains; {there}{ask}"
+        also = f"; its files also lie unpacked at {', '.join(unpacked)}" if unpacked else ""
+        where = f"copies are kept at {', '.join(kept)}{also}"
+        return f"DefaultFault: the package is not served over the network; {where}{ask}"
 
 
 class _Running:
@@ -266,15 +274,25 @@ def _packages_query(dids: Sequence[str]) -> str:
     literals = ", ".join("'" + did.replace("'", "''") + "'" for did in dids)
     return (
         "SELECT p.obs_publisher_did, p.package_name, p.content_format, p.size_bytes, c.site_name, c.location_type, "
-        "c.storage_type, c.verification FROM fyst.packages AS p LEFT JOIN fyst.copies AS c "
+        "c.storage_type, c.verification, c.copy_status FROM fyst.packages AS p LEFT JOIN fyst.copies AS c "
         "ON c.obs_publisher_did = p.obs_publisher_did AND c.remains = 1 "
-        f"WHERE p.obs_publisher_did IN ({literals}) ORDER BY c.location_type, c.site_name, c.copy_id"
+        f"WHERE p.obs_publisher_did IN ({literals}) ORDER BY c.site_name, c.copy_id"
+    )
+
+
+def _last_resort(row: Mapping[str, Any]) -> tuple[bool, int, bool]:
+    """How late to turn to a copy: first to what an archive has verified, last to what is to be deleted."""
+    return (
+        row["copy_status"] not in ("present", "staged"),
+        _ORDER.index(row["location_type"]),
+        row["verification"] != "ok",
     )
 
 
 def _copy(row: Mapping[str, Any]) -> str:
     verified = ", verified" if row["verification"] == "ok" else ""
-    return f"{row['site_name']} ({_PLACES[row['location_type']]}, {row['storage_type']}{verified})"
+    going = ", to be deleted" if row["copy_status"] in ("deletion_possible", "deletion_pending") else ""
+    return f"{row['site_name']} ({_PLACES[row['location_type']]}, {row['storage_type']}{verified}{going})"
 
 
 def _media_type(text: str | None) -> str | None:

@@ -8,10 +8,19 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+import sqlalchemy as sa
 
 from catalog import Catalog, Settings, open_catalog
 from catalog.datalink import LINKS_TABLE, STANDARD_ID
-from catalog.opsdb.models import DataLocation, PackagePublication, PhysicalCopy, RawDataPackage
+from catalog.opsdb.enums import PhysicalCopyStatus
+from catalog.opsdb.models import (
+    DataLocation,
+    DiskDataLocation,
+    PackagePublication,
+    PhysicalCopy,
+    RawDataPackage,
+    RawDataPackagePhysicalCopy,
+)
 from catalog.settings import DatabaseSettings, PublicationSettings, TapSettings
 
 Rows = list[dict[str, Any]]
@@ -96,6 +105,56 @@ def test_package_without_a_copy_says_so(filled: Catalog) -> None:
             copy.verification = "missing"
         session.commit()
     assert links(filled, [did])[0]["error_message"] == "NotFoundFault: no copy of the package remains"
+
+
+def test_invariant_every_state_of_a_copy_is_told_as_the_table_says(filled: Catalog, force: Any) -> None:
+    did = dids(filled)[0]
+    with filled.session() as session:
+        key = package_of(session, did).id
+    mine = sa.update(PhysicalCopy).where(PhysicalCopy.raw_data_package_id == key)
+    for status in PhysicalCopyStatus:
+        force(filled.database, mine.values(status=status, verification="unreachable"))
+        told = links(filled, [did])[0]["error_message"]
+        if status in ("present", "deletion_possible", "deletion_pending"):
+            assert told.startswith("DefaultFault: the package is not served over the network; copies are kept at ")
+            assert (", to be deleted)" in told) == (status != "present")
+        elif status == "staged":
+            assert told.startswith("NotFoundFault: no copy of the package remains; its files lie unpacked at ")
+            assert told.endswith("; to get it, ask archive@data.example")
+        else:
+            assert told == "NotFoundFault: no copy of the package remains"
+
+
+def test_archives_come_first_and_what_is_to_be_deleted_last(filled: Catalog) -> None:
+    with filled.session() as session:
+        package = package_of(session, dids(filled)[0])
+        taken = {
+            copy.data_location_id for copy in session.query(PhysicalCopy).filter_by(raw_data_package_id=package.id)
+        }
+        session.query(PhysicalCopy).filter_by(raw_data_package_id=package.id).update({"verification": "missing"})
+        free = [place for place in session.query(DataLocation) if place.id not in taken]
+        buffer = next(place for place in free if place.location_type == "buffer")
+        scratch = DiskDataLocation(site=buffer.site, name="scratch", location_type="processing", path="/x")
+        late = DiskDataLocation(site=buffer.site, name="late", location_type="long_term_archive", path="/x")
+        good = DiskDataLocation(site=buffer.site, name="good", location_type="long_term_archive", path="/x")
+        for place, status, verification in (
+            (buffer, "present", "ok"),
+            (late, "deletion_pending", "ok"),
+            (scratch, "staged", "never"),
+            (good, "present", "ok"),
+        ):
+            copy = RawDataPackagePhysicalCopy(raw_data_package=package, location=place, verification=verification)
+            copy.status = PhysicalCopyStatus(status)
+            session.add(copy)
+        site = buffer.site.name
+        session.commit()
+    told = links(filled, [dids(filled)[0]])[0]["error_message"]
+    kept = [
+        f"{site} (long-term archive, disk, verified)",
+        f"{site} (buffer, disk, verified)",
+        f"{site} (long-term archive, disk, verified, to be deleted)",
+    ]
+    assert f"copies are kept at {', '.join(kept)}; its files also lie unpacked at {site} (processing, disk);" in told
 
 
 def test_paths_hosts_and_buckets_are_not_told(filled: Catalog) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,7 +11,10 @@ from sqlalchemy.schema import ExecutableDDLElement
 from sqlalchemy.sql.compiler import DDLCompiler, SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-__all__ = ["CreateView", "DropView", "physical_name", "published_now", "published_time"]
+from catalog.opsdb.lifecycle import rules
+from catalog.opsdb.lifecycle.rules import Bounds
+
+__all__ = ["CreateView", "DropView", "kept_bounds", "physical_name", "published_now", "published_time"]
 
 
 class CreateView(ExecutableDDLElement):
@@ -85,3 +89,24 @@ def _published_now(element: published_now, compiler: SQLCompiler, **_: object) -
 @compiles(published_now, "sqlite")
 def _published_now_sqlite(element: published_now, compiler: SQLCompiler, **_: object) -> str:
     return "(SELECT strftime('%Y-%m-%dT%H:%M:%f000', 'now'))"
+
+
+class _kept_bound(FunctionElement[Any]):  # noqa: N801  (as the others)
+    """One of the rules as the database keeps them, at the moment of the statement."""
+
+    inherit_cache = False
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+
+@compiles(_kept_bound)
+def _kept_bound_sql(element: _kept_bound, compiler: SQLCompiler, **options: Any) -> str:
+    bounds = rules.kept_bounds(compiler.dialect.name, now="now()")
+    return compiler.process(getattr(bounds, element.name), **options)
+
+
+def kept_bounds() -> Bounds:
+    """What counts as a survivor (`catalog.opsdb.lifecycle.rules`), for a view of whichever engine."""
+    return Bounds(**{field.name: _kept_bound(field.name) for field in fields(Bounds)})

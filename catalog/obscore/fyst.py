@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 
-from catalog.obscore.copies import remains
-from catalog.obscore.ddl import published_time
+from catalog.obscore.ddl import kept_bounds, published_time
 from catalog.obscore.package_obscore import package_obscore, published_table
 from catalog.opsdb.enums import Verification
+from catalog.opsdb.lifecycle.availability import remains
+from catalog.opsdb.lifecycle.risk import find_risks
 from catalog.opsdb.models import (
     DataLocation,
     DataTransfer,
@@ -39,6 +41,7 @@ Expression = sa.ColumnElement[Any]
 _PACKAGE = RawDataPackage.__table__.alias("p")
 _FILE = RawDataFile.__table__.alias("f")
 _COPY = PhysicalCopy.__table__.alias("c")
+_REMAINS = remains(_COPY.c.status, _COPY.c.verification)
 _LOCATION = DataLocation.__table__.alias("l")
 _SITE = Site.__table__.alias("s")
 _PROGRAM = ObservingProgram.__table__.alias("g")
@@ -95,14 +98,15 @@ def _packages() -> sa.Select[Any]:
         "checksum": _PACKAGE.c.checksum,
         "checksum_algorithm": _text(_PACKAGE.c.checksum_algorithm),
         "n_files": _count(_FILE, _FILE.c.raw_data_package_id == _PACKAGE.c.id),
-        "n_copies": _count(_COPY, _COPY.c.raw_data_package_id == _PACKAGE.c.id, remains(_COPY)),
+        "n_copies": _count(_COPY, _COPY.c.raw_data_package_id == _PACKAGE.c.id, _REMAINS),
         "n_verified": _count(
             _COPY,
             _COPY.c.raw_data_package_id == _PACKAGE.c.id,
-            remains(_COPY),
+            _REMAINS,
             _text(_COPY.c.verification) == Verification.OK.value,
         ),
         "n_sites": _site_count(),
+        "at_risk": _at_risk(),
         "supersedes_did": supersedes,
         "recorded_at": published_time(_PACKAGE.c.created_at),
         "changed_at": published_time(_PACKAGE.c.updated_at),
@@ -142,7 +146,7 @@ def _copies() -> sa.Select[Any]:
         "location_type": _text(_LOCATION.c.location_type),
         "storage_type": _text(_LOCATION.c.storage_type),
         "copy_status": _text(_COPY.c.status),
-        "remains": sa.case((remains(_COPY), 1), else_=0),
+        "remains": sa.case((_REMAINS, 1), else_=0),
         "verification": _text(_COPY.c.verification),
         "verified_at": published_time(_COPY.c.verified_at),
         "checksum": _COPY.c.checksum,
@@ -242,6 +246,19 @@ def _site_count() -> Expression:
     return (
         sa.select(sa.func.count(_LOCATION.c.site_id.distinct()))
         .select_from(tables)
-        .where(_COPY.c.raw_data_package_id == _PACKAGE.c.id, remains(_COPY))
+        .where(_COPY.c.raw_data_package_id == _PACKAGE.c.id, _REMAINS)
+        .scalar_subquery()
+    )
+
+
+def _at_risk() -> Expression:
+    """1 for a package to which a risk applies now, by the rules that the database keeps."""
+    copy, location, package = aliased(PhysicalCopy), aliased(DataLocation), aliased(RawDataPackage, _PACKAGE)
+    risks = find_risks(copy, location, package, kept_bounds())
+    return (
+        sa.select(sa.case((sa.or_(*risks.values()), 1), else_=0))
+        .join_from(copy, location, location.id == copy.data_location_id)
+        .where(copy.raw_data_package_id == _PACKAGE.c.id)
+        .correlate(_PACKAGE)
         .scalar_subquery()
     )

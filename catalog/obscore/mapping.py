@@ -145,7 +145,7 @@ _OBSCORE: tuple[Rule, ...] = (
     Rule(
         "access_url",
         "The DataLink document of the package, computed in the view from the service's base URL; NULL when no copy "
-        "remains: none is present, staged, or marked for deletion that is possible or pending, or each of these was "
+        "can be offered: none is present, or marked for deletion that is possible or pending, or each of these was "
         "found missing or damaged.",
     ),
     Rule("access_format", "`application/x-votable+xml;content=datalink`, NULL with access_url; computed in the view."),

@@ -12,13 +12,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from catalog.formats.media import DATALINK_FORMAT
-from catalog.obscore.copies import remains
 from catalog.obscore.ddl import CreateView, DropView, published_now
 from catalog.obscore.fyst import fyst_views
 from catalog.obscore.obsplan import OBSPLAN, obsplan_view
 from catalog.obscore.package_obscore import RADIO_TABLE, TABLE, package_obscore, published_table
 from catalog.obscore.resolved_table import CAP_COLUMNS, VECTOR_COLUMNS
 from catalog.opsdb.enums import DataRights
+from catalog.opsdb.lifecycle.availability import is_offered
 from catalog.opsdb.models import PhysicalCopy, PublicationSetting
 from catalog.settings import LINKS_PATH
 
@@ -73,7 +73,8 @@ def _radio() -> sa.Select[Any]:
 
 def _access_url(resolved: sa.FromClause) -> sa.ColumnElement[Any]:
     copy, setting = PhysicalCopy.__table__.alias("copy"), PublicationSetting.__table__.alias("setting")
-    some = sa.exists().where(copy.c.raw_data_package_id == resolved.c.raw_data_package_id, remains(copy))
+    offered = is_offered(copy.c.status, copy.c.verification)
+    some = sa.exists().where(copy.c.raw_data_package_id == resolved.c.raw_data_package_id, offered)
     base_url = sa.select(setting.c.value).where(setting.c.key == "base_url").scalar_subquery()
     encoded: sa.ColumnElement[Any] = reduce(
         lambda text, pair: sa.func.replace(text, *pair), _RESERVED.items(), resolved.c.obs_publisher_did

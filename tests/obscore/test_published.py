@@ -84,14 +84,15 @@ def test_a_superseded_package_still_answers(catalog: Database, world: Any, read_
     assert found == {dids[0]: None, dids[1]: dids[0]}
 
 
-READABLE = {"present", "staged", "deletion_possible", "deletion_pending"}
+OFFERED = {"present", "deletion_possible", "deletion_pending"}
+REMAINING = OFFERED | {"staged"}
 DAMAGED = {"mismatch", "missing"}
 
 
-def test_data_are_reached_as_long_as_a_copy_remains(
+def test_invariant_every_state_of_a_copy_is_offered_and_counted_as_the_table_says(
     catalog: Database, world: Any, force: Force, read_view: ReadView
 ) -> None:
-    """Also closed data; a copy that is damaged, absent or going does not count."""
+    """Also closed data. A copy that is damaged, absent or going is nothing; an unpacked one is content, no package."""
     world.package(world.unit(world.orion, program=world.closed))
     world.session.commit()
     for status, verification in product(PhysicalCopyStatus, Verification):
@@ -101,11 +102,12 @@ def test_data_are_reached_as_long_as_a_copy_remains(
         (copy,) = read_view(catalog, "fyst.copies")
         (package,) = read_view(catalog, "fyst.packages")
 
-        remains = status.value in READABLE and verification.value not in DAMAGED
+        remains = status.value in REMAINING and verification.value not in DAMAGED
+        offered = status.value in OFFERED and verification.value not in DAMAGED
         case = (status, verification)
         assert row["data_rights"] == "proprietary"
-        assert (row["access_url"] is not None) == remains, case
-        assert row["access_format"] == (DATALINK if remains else None), case
+        assert (row["access_url"] is not None) == offered, case
+        assert row["access_format"] == (DATALINK if offered else None), case
         assert (copy["remains"], package["n_copies"], package["n_sites"]) == (int(remains),) * 3, case
         assert package["n_verified"] == int(remains and verification is Verification.OK), case
 

@@ -126,7 +126,7 @@ def test_many_batches_are_moved_and_what_was_broken_off_goes_on(
     assert len(list(rehearse_states(observed))) == 41
     running = reconcile_states(observed, actor="ada")
     first = [next(running) for _ in range(9)]
-    running.close()
+    del running
     left = list(rehearse_states(observed))
     assert len(left) == 41 - 14, "what has come out is committed"
     assert not {finding.package_id for finding in first} & {finding.package_id for finding in left}

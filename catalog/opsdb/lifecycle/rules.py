@@ -76,11 +76,12 @@ def keep_rules(connection: sa.Connection, rules: DeletionRules) -> None:
             connection.execute(sa.insert(kept).values(key=key, value=str(value)))
 
 
-def kept_bounds(engine: str) -> Bounds:
+def kept_bounds(engine: str, *, now: str = "clock_timestamp()") -> Bounds:
     """The rules as the database keeps them, when it looks: SQL; the defaults where nothing was written down.
 
     Args:
         engine: Which engine.
+        now: What tells the time on PostgreSQL.
     """
     table = PublicationSetting.__tablename__ if engine == "sqlite" else f"catalog.{PublicationSetting.__tablename__}"
     numbers = {
@@ -93,7 +94,7 @@ def kept_bounds(engine: str) -> Bounds:
         oldest = f"strftime('%Y-%m-%dT%H:%M:%f000', 'now', '-' || {days} || ' days')"
         latest = f"strftime('%Y-%m-%dT%H:%M:%f000', 'now', '+{CLOCK_MARGIN_S} seconds')"
     else:
-        oldest = f"clock_timestamp() - make_interval(days => {days})"
-        latest = f"clock_timestamp() + make_interval(secs => {CLOCK_MARGIN_S})"
+        oldest = f"{now} - make_interval(days => {days})"
+        latest = f"{now} + make_interval(secs => {CLOCK_MARGIN_S})"
     texts = numbers | {"oldest": oldest, "latest": latest}
     return Bounds(**{name: sa.literal_column(text) for name, text in texts.items()})
