@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -16,7 +15,8 @@ from catalog.registry.check import Finding, check_addresses, check_content, chec
 from catalog.registry.datacite import build_datacite, render_datacite_json, render_datacite_xml
 from catalog.registry.drafts import draft_records
 from catalog.registry.schemas import SchemaSet
-from catalog.registry.store import Cursor, Selection, StoredRecord, write_time
+from catalog.registry.store import write_time
+from catalog.registry.thesaurus import Thesaurus
 from catalog.terminal.messages import Json, say, summarise
 from catalog.terminal.opening import Db, ready_catalog
 from catalog.wiring import Catalog
@@ -26,8 +26,6 @@ __all__ = ["app"]
 app = typer.Typer(name="registry", no_args_is_help=True, help="The publishing registry.")
 
 _XML = '<?xml version="1.0" encoding="UTF-8"?>\n'
-_AT_ONCE = 100
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _Identifier = Annotated[str, typer.Argument(help="Identifier of a record: ivo://….")]
 
 
@@ -61,8 +59,9 @@ def list_records(db: Db = None, json_summary: Json = False) -> None:
     with ready_catalog(db) as catalog:
         records = [
             {"identifier": r.identifier, "kind": r.kind, "datestamp": write_time(r.datestamp), "deleted": r.deleted}
-            for r in _stored(catalog)
+            for r in catalog.registry.store.all()
         ]
+    records.sort(key=lambda record: str(record["identifier"]))
     if json_summary:
         summarise(json_summary, {"records": records}, "")
         return
@@ -88,6 +87,9 @@ def show_record(
 @app.command("check")
 def check_records(
     schemas: Annotated[Path | None, typer.Option(help="Folder of XML schemas to judge by; others' work.")] = None,
+    uat: Annotated[
+        Path | None, typer.Option(help="File of the Unified Astronomy Thesaurus to judge subjects by; others' work.")
+    ] = None,
     url: Annotated[str | None, typer.Option(help="Address that the registry is harvested at.")] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Ask no address.")] = False,
     db: Db = None,
@@ -95,7 +97,7 @@ def check_records(
 ) -> None:
     """Judge the records, their addresses and a harvest; exit with 1 if there is an error."""
     with ready_catalog(db) as catalog:
-        findings = list(_findings(catalog, schemas, url, offline=offline))
+        findings = list(_findings(catalog, schemas, uat, url, offline=offline))
     for finding in findings:
         say(str(finding), style="red" if finding.level == "error" else "yellow")
     errors = sum(finding.level == "error" for finding in findings)
@@ -110,14 +112,15 @@ def check_records(
 def dump_records(
     folder: Annotated[Path, typer.Argument(help="Folder for the files.")], db: Db = None, json_summary: Json = False
 ) -> None:
-    """Write every record that is harvested as a file of its own."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write every record that is harvested as a file of its own, in folders as in its identifier."""
     count = 0
     with ready_catalog(db) as catalog:
-        for record in _stored(catalog):
+        for record in catalog.registry.store.all():
             if not record.deleted:
-                name = _UNSAFE.sub("_", record.identifier.removeprefix("ivo://"))
-                (folder / f"{name}.xml").write_text(_XML + record.ivo_vor, encoding="utf-8")
+                try:
+                    _write(folder / f"{record.identifier.removeprefix('ivo://')}.xml", _XML + record.ivo_vor)
+                except OSError as error:
+                    raise UsageError(f"{folder} cannot be written into: {error.strerror}") from None
                 count += 1
     summarise(json_summary, {"records": count, "folder": str(folder)}, f"{count:,} records in {folder}")
 
@@ -151,7 +154,9 @@ def show_datacite(
     typer.echo(render_datacite_xml(facts).decode() if xml else render_datacite_json(facts))
 
 
-def _findings(catalog: Catalog, schemas: Path | None, url: str | None, *, offline: bool) -> list[Finding]:
+def _findings(
+    catalog: Catalog, schemas: Path | None, uat: Path | None, url: str | None, *, offline: bool
+) -> list[Finding]:
     registry = catalog.registry
     resources = registry.resources()
     found = list(check_content(resources, is_demonstration=registry.is_demonstration))
@@ -160,20 +165,21 @@ def _findings(catalog: Catalog, schemas: Path | None, url: str | None, *, offlin
             found += check_documents(resources, stack.enter_context(SchemaSet(schemas)))
         else:
             say("not judged by XML schemas; --schemas names their folder")
+    if uat is not None:
+        found += [
+            Finding("error", resource.identifier, problem) for resource, problem in Thesaurus(uat).problems(resources)
+        ]
+    else:
+        say("subjects are judged by their form alone; --uat names the file of the thesaurus")
     if not offline:
         found += check_addresses(resources)
         found += check_harvest(url or registry.harvest_url, registry.store)
     return found
 
 
-def _stored(catalog: Catalog) -> list[StoredRecord]:
-    """Every record and tombstone, in the order of their identifiers."""
-    found: list[StoredRecord] = []
-    after = None
-    while page := catalog.registry.store.page(Selection(), after=after, limit=_AT_ONCE):
-        found += page
-        after = Cursor(page[-1].datestamp, page[-1].identifier)
-    return sorted(found, key=lambda record: record.identifier)
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
 
 
 def _asked(option: str) -> str:

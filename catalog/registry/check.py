@@ -15,9 +15,10 @@ from astropy.io.votable.ucd import check_ucd
 from astropy.units import Unit
 
 from catalog.registry.placeholders import find_placeholders, is_reserved
+from catalog.registry.records import is_license
 from catalog.registry.resources import CREATED, UPDATED, Resource, render_dublin_core, render_voresource
 from catalog.registry.schemas import SchemaSet
-from catalog.registry.store import RecordStore, Selection, write_time
+from catalog.registry.store import RecordStore, write_time
 from catalog.vo.table import Column
 
 __all__ = ["Finding", "check_addresses", "check_content", "check_documents", "check_harvest"]
@@ -58,6 +59,9 @@ def check_content(resources: Sequence[Resource], *, is_demonstration: bool) -> I
                 yield Finding("warning", who, "the authority is reserved for demonstrations; no registry will take it")
         else:
             yield from (Finding("error", who, problem) for problem in find_placeholders(resource))
+        known = resource.rights.license if resource.rights else None
+        if known is not None and not is_license(known):
+            yield Finding("warning", who, f"its licence {known} is none that SPDX is known to have")
         if len(resource.description) < _SHORTEST:
             yield Finding("warning", who, "the description is too short to say what the resource is")
         if resource.kind in ("collection", "table") and not resource.coverage.moc and resource.coverage.packages:
@@ -82,7 +86,7 @@ def check_documents(resources: Sequence[Resource], schemas: SchemaSet) -> Iterat
 
 def check_addresses(resources: Sequence[Resource]) -> Iterator[Finding]:
     """Whether the addresses that records name answer; each is asked once."""
-    asked: dict[str, str | None] = {}
+    named: dict[str, list[str]] = {}
     for resource in resources:
         urls = [resource.reference_url]
         if resource.tap is not None:
@@ -90,11 +94,12 @@ def check_addresses(resources: Sequence[Resource]) -> Iterator[Finding]:
         if resource.harvest is not None:
             urls += [f"{resource.harvest.url}?verb=Identify", f"{resource.harvest.url}/capabilities"]
         for url in urls:
-            if url not in asked:
-                asked[url] = _silence(url)
-            problem = asked[url]
-            if problem is not None:
-                yield Finding("error", resource.identifier, f"{url} {problem}")
+            named.setdefault(url, []).append(resource.identifier)
+    for url, identifiers in named.items():
+        problem = _silence(url)
+        if problem is not None:
+            others = f" and {len(identifiers) - 1:,} others" if len(identifiers) > 1 else ""
+            yield Finding("error", url, f"{problem}; it is named by {identifiers[0]}{others}")
 
 
 def check_harvest(url: str, store: RecordStore) -> Iterator[Finding]:
@@ -112,8 +117,7 @@ def check_harvest(url: str, store: RecordStore) -> Iterator[Finding]:
     except (OSError, HTTPException, ParseError, ValueError) as error:
         yield Finding("error", url, f"cannot be harvested: {error}")
         return
-    records = store.page(Selection(), after=None, limit=store.count(Selection()))
-    known = {record.identifier: (write_time(record.datestamp), record.deleted) for record in records}
+    known = {record.identifier: (write_time(record.datestamp), record.deleted) for record in store.all()}
     for identifier in sorted(known.keys() | found.keys()):
         if known.get(identifier) != found.get(identifier):
             yield Finding("error", identifier, "is harvested in another state than it is published in")

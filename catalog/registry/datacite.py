@@ -15,8 +15,6 @@ from catalog.vo.documents import render
 
 __all__ = ["DataCite", "build_datacite", "render_datacite_json", "render_datacite_xml"]
 
-_LICENSES = "spdx.org/licenses/"
-
 
 @dataclass(frozen=True, slots=True)
 class DataCite:
@@ -42,8 +40,7 @@ class DataCite:
     @property
     def license(self) -> str | None:
         """Its SPDX identifier."""
-        uri = self.rights.uri if self.rights else None
-        return uri.partition(_LICENSES)[2].removesuffix(".html") if uri and _LICENSES in uri else None
+        return self.rights.license if self.rights else None
 
 
 def build_datacite(resource: Resource, *, issued: datetime) -> DataCite:
@@ -113,8 +110,8 @@ def render_datacite_json(facts: DataCite) -> str:
         "url": facts.url,
         "creators": creators,
         "titles": [{"title": facts.title}],
-        "publisher": facts.publisher,
-        "publicationYear": facts.year,
+        "publisher": {"name": facts.publisher},
+        "publicationYear": str(facts.year),
         "types": {"resourceTypeGeneral": "Collection", "resourceType": "Raw data packages"},
         "subjects": [{"subject": subject, "subjectScheme": "UAT"} for subject in facts.subjects],
         "contributors": [{"name": facts.contact, "contributorType": "ContactPerson"}],

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from catalog.assets import asset_path
 from catalog.errors import UsageError
-from catalog.registry.placeholders import is_reserved
-from catalog.registry.records import PUBLISHER_FILE, Contact, Creator, Publisher, Rights, load_records
+from catalog.registry.placeholders import find_placeholder, is_reserved
+from catalog.registry.records import PUBLISHER_FILE, Contact, Creator, Publisher, Rights, is_license, load_records
 from catalog.vo.ivoid import Ivoid
 
 __all__ = ["draft_records"]
 
+_M = TypeVar("_M", bound=BaseModel)
+
 _LICENSE = "https://spdx.org/licenses/{}.html"
+_EXPECTED = {
+    "publisher": "the name of an organisation",
+    "contact-name": "a name",
+    "contact-email": "an address such as archive@my-observatory.org",
+    "license": "an identifier of SPDX such as CC-BY-4.0",
+}
 
 
 def draft_records(
@@ -46,31 +55,52 @@ def draft_records(
     """
     try:
         Ivoid(authority)
-        rights = Rights(text=license_id, uri=_LICENSE.format(license_id)) if license_id else None
-        facts = Publisher(
-            contact=Contact(name=contact_name, email=contact_email),
-            creators=(Creator(name=publisher),),
-            rights=rights,
-            subjects=load_records(asset_path("vo_resources", "records")).publisher.subjects,
-        )
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        raise UsageError(f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}") from None
     except ValueError as error:
         raise UsageError(str(error)) from None
+    if license_id and not is_license(license_id):
+        raise _refused("license", license_id)
+    for option, text in (("publisher", publisher), ("contact-name", contact_name)):
+        if find_placeholder(text):
+            raise _refused(option, text)
+    facts = Publisher(
+        contact=_made(Contact, {"name": ("contact-name", contact_name), "email": ("contact-email", contact_email)}),
+        creators=(_made(Creator, {"name": ("publisher", publisher)}),),
+        rights=Rights(text=license_id, uri=_LICENSE.format(license_id)) if license_id else None,
+        subjects=load_records(asset_path("vo_resources", "records")).publisher.subjects,
+    )
     for name in (authority, contact_email.rpartition("@")[2]):
         if is_reserved(name):
             raise UsageError(f"{name} is reserved for examples; expected what is your own")
     if folder.exists() and any(folder.glob("*.yaml")):
         raise UsageError(f"there are records in {folder} already; they are left as they are")
+    content = yaml.safe_dump(facts.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True)
+    try:
+        _write(folder, f"# Facts that every record shares.\n{content}")
+    except OSError as error:
+        raise UsageError(f"the folder {folder} cannot be made: {error.strerror}") from None
+    quoted = [_quoted(value) for value in (authority, publisher, contact_email, str(folder))]
+    return "[publication]\nauthority = {}\npublisher = {}\ncontact = {}\n\n[registry]\nrecords = {}\n".format(*quoted)
+
+
+def _write(folder: Path, publisher: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for path in asset_path("vo_resources", "records").glob("*.yaml"):
         if path.name != PUBLISHER_FILE:
             (folder / path.name).write_bytes(path.read_bytes())
-    content = yaml.safe_dump(facts.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True)
-    (folder / PUBLISHER_FILE).write_text(f"# Facts that every record shares.\n{content}", encoding="utf-8")
-    quoted = [_quoted(value) for value in (authority, publisher, contact_email, str(folder))]
-    return "[publication]\nauthority = {}\npublisher = {}\ncontact = {}\n\n[registry]\nrecords = {}\n".format(*quoted)
+    (folder / PUBLISHER_FILE).write_text(publisher, encoding="utf-8")
+
+
+def _made(model: type[_M], values: dict[str, tuple[str, str]]) -> _M:
+    """A model from fields: the option that each was given by, and its value."""
+    try:
+        return model(**{field: value for field, (_, value) in values.items()})
+    except ValidationError as error:
+        option, value = values[str(error.errors(include_url=False)[0]["loc"][0])]
+        raise _refused(option, value) from None
+
+
+def _refused(option: str, value: str) -> UsageError:
+    return UsageError(f"--{option} cannot be '{value}'; expected {_EXPECTED[option]}")
 
 
 def _quoted(value: str) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from catalog.registry.resources import Resource
 
-__all__ = ["find_placeholders", "is_reserved"]
+__all__ = ["find_placeholder", "find_placeholders", "is_reserved"]
 
 _RESERVED = frozenset({"example", "test", "invalid", "localhost", "local"})  # RFC 2606, RFC 6761
 _WORDS = re.compile(r"\b(synthetic|TODO|FIXME|change ?me|lorem ipsum|XXX+|your name here)\b", re.IGNORECASE)
@@ -17,6 +17,12 @@ _WORDS = re.compile(r"\b(synthetic|TODO|FIXME|change ?me|lorem ipsum|XXX+|your n
 def is_reserved(name: str) -> bool:
     """Whether an authority or a host is one that nobody may have: a label of it is reserved for examples and tests."""
     return bool(_RESERVED & set(name.lower().split(".")))
+
+
+def find_placeholder(text: str) -> str | None:
+    """A word that stands where something is still to be said."""
+    word = _WORDS.search(text)
+    return None if word is None else word[0]
 
 
 def find_placeholders(resource: Resource) -> Iterator[str]:
@@ -34,6 +40,6 @@ def find_placeholders(resource: Resource) -> Iterator[str]:
         "creators": "; ".join(creator.name for creator in resource.creators),
     }
     for field, text in texts.items():
-        word = _WORDS.search(text)
+        word = find_placeholder(text)
         if word is not None:
-            yield f"'{word[0]}' in its {field} is a placeholder"
+            yield f"'{word}' in its {field} is a placeholder"

@@ -14,6 +14,7 @@ from string import Formatter
 from typing import Annotated, Literal, Self, TypeVar
 
 import yaml
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from catalog.errors import SettingsError
@@ -30,6 +31,7 @@ __all__ = [
     "Related",
     "Rights",
     "fill",
+    "is_license",
     "load_records",
 ]
 
@@ -64,6 +66,7 @@ Subject = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
 _F = TypeVar("_F", bound=BaseModel)
 _SHORT_NAME = 16
+_UNKNOWN = "extra_forbidden"  # pydantic's word for a field that there is not; told first, as it may be one misspelt
 _SINGLE: tuple[Kind, ...] = ("authority", "organisation", "registry", "service")
 
 
@@ -107,6 +110,11 @@ class Rights(_Strict):
     text: Text
     uri: Annotated[str, Field(pattern=r"^https?://spdx\.org/licenses/[A-Za-z0-9.+-]+?(\.html)?$")] | None = None
     """The licence among those of SPDX."""
+
+    @property
+    def license(self) -> str | None:
+        """Its SPDX identifier."""
+        return None if self.uri is None else self.uri.rpartition("/")[2].removesuffix(".html")
 
 
 class Related(_Strict):
@@ -219,6 +227,15 @@ def load_records(folder: Path) -> Declared:
     return declared
 
 
+def is_license(identifier: str) -> bool:
+    """Whether SPDX knows a licence by this name, whatever the case."""
+    try:
+        canonicalize_license_expression(identifier)
+    except InvalidLicenseExpression:
+        return False
+    return " " not in identifier.strip()
+
+
 def fill(text: str, facts: Mapping[str, str | None]) -> str:
     """A declared text with the facts that it names; white space that a missing fact leaves behind is closed up."""
     known = {name: value or "" for name, value in facts.items()}
@@ -252,14 +269,15 @@ def _read(path: Path, model: type[_F]) -> _F:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
+        problems = error.errors(include_url=False)
+        problem = next((problem for problem in problems if problem["type"] == _UNKNOWN), problems[0])
         place = [str(part) for part in problem["loc"]]
         field = ".".join(place) or "record"
         raise SettingsError(f"{path.name}, line {_line(tree, place)}, field {field}: {_message(problem)}") from None
 
 
 def _message(problem: Mapping[str, object]) -> str:
-    if problem["type"] == "extra_forbidden":
+    if problem["type"] == _UNKNOWN:
         return "there is no such field"
     return str(problem["msg"]).removeprefix("Value error, ")
 

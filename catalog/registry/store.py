@@ -130,12 +130,12 @@ class RecordStore:
         """Make these the records of the registry, in one transaction; all others become tombstones.
 
         Args:
-            records: Each identifier once.
+            records: Each identifier once, whatever its case.
 
         Raises:
             UnavailableError: The database is too slow; nothing has changed.
         """
-        wanted = {record.identifier: record for record in records}
+        wanted = {record.identifier.lower(): record for record in records}
         for ahead_s in _AHEAD_S:
             with self._database.begin() as connection:
                 lock_registry(connection)
@@ -148,30 +148,32 @@ class RecordStore:
     def _write(
         self, connection: sa.Connection, wanted: Mapping[str, Rendered], ahead_s: float
     ) -> PublishSummary | None:
-        """Write what has changed; None if its datestamp has passed before it can be seen."""
+        """Write what has changed; None if its datestamp has passed before it can be seen.
+
+        Identifiers are compared without regard to case: one that is spelled anew is still that of the same record.
+        """
         table = RegistryRecord
         columns = (table.identifier, table.kind, table.digest, table.deleted, table.created, table.datestamp)
-        known = {row.identifier: row for row in connection.execute(sa.select(*columns))}
-        created = [record for name, record in wanted.items() if name not in known]
-        other = [record for name, record in wanted.items() if name in known and not self._is_same(record, known[name])]
-        content = {record.identifier: self._content(record) for record in (*created, *other)}
-        changed = [
-            r for r in other if known[r.identifier].deleted or not _has(known[r.identifier], content[r.identifier])
-        ]
-        gone = sorted(name for name, row in known.items() if not row.deleted and name not in wanted)
+        known = {row.identifier.lower(): row for row in connection.execute(sa.select(*columns))}
+        created = [key for key in wanted if key not in known]
+        other = [key for key in wanted if key in known and not self._is_same(wanted[key], known[key])]
+        content = {key: self._content(wanted[key]) for key in (*created, *other)}
+        changed = [key for key in other if known[key].deleted or not _has(known[key], content[key])]
+        gone = sorted(key for key, row in known.items() if not row.deleted and key not in wanted)
         now = _after((row.datestamp for row in known.values()), _second(self._clock(connection), ahead_s))
-        stamps = dict.fromkeys([*(record.identifier for record in (*created, *changed)), *gone], now)
+        stamps = dict.fromkeys((*created, *changed, *gone), now)
 
         def rows() -> Iterator[dict[str, object]]:
-            for record in (*created, *other):
-                name, before = record.identifier, known.get(record.identifier)
-                dates = (now, now) if before is None else (before.created, stamps.get(name, before.datestamp))
-                yield self._row(record, f"{content[name]} {self._layout(record)}", *dates)
-            for name in gone:
-                yield _tombstone(known[name], now)
+            for key in (*created, *other):
+                record, before = wanted[key], known.get(key)
+                dates = (now, now) if before is None else (before.created, stamps.get(key, before.datestamp))
+                yield self._row(record, f"{content[key]} {self._layout(record)}", *dates)
+            for key in gone:
+                yield _tombstone(known[key], now)
 
         for some in listed(rows(), _AT_ONCE):
-            connection.execute(sa.delete(table).where(table.identifier.in_([row["identifier"] for row in some])))
+            keys = [str(row["identifier"]).lower() for row in some]
+            connection.execute(sa.delete(table).where(sa.func.lower(table.identifier).in_(keys)))
             connection.execute(sa.insert(table), some)
         if stamps and _second(self._clock(connection), _COMMIT_S) > now:
             return None
@@ -179,13 +181,14 @@ class RecordStore:
         return PublishSummary(len(created), len(changed), unchanged, len(gone))
 
     def read(self, identifier: str) -> StoredRecord:
-        """One record, or its tombstone.
+        """One record, or its tombstone; by its identifier in any case (Identifiers 2.0 section 2.1).
 
         Raises:
             NotFoundError: There has never been such a record.
         """
+        query = _select().where(sa.func.lower(RegistryRecord.identifier) == identifier.lower())
         with self._database.engine.connect() as connection:
-            row = connection.execute(_select().where(RegistryRecord.identifier == identifier)).first()
+            row = connection.execute(query).first()
         if row is None:
             raise NotFoundError(f"there is no record {identifier[:200]}")
         return StoredRecord(*row)
@@ -206,6 +209,13 @@ class RecordStore:
             query = query.where(sa.or_(later, beside))
         with self._database.engine.connect() as connection:
             return [StoredRecord(*row) for row in connection.execute(query)]
+
+    def all(self) -> Iterator[StoredRecord]:
+        """Every record and tombstone, a page at a time, in the order of their datestamps."""
+        after = None
+        while found := self.page(Selection(), after=after, limit=_AT_ONCE):
+            yield from found
+            after = Cursor(found[-1].datestamp, found[-1].identifier)
 
     def count(self, selection: Selection) -> int:
         """How many records there are."""

@@ -94,11 +94,15 @@ def test_what_is_published_is_listed_shown_and_dumped(run: Run, url: str, tmp_pa
     assert [record["identifier"] for record in records] == sorted(record["identifier"] for record in records)
     shown = run(tmp_path, "show", "ivo://ccat.example/tap", "--db", url)
     assert etree.fromstring(shown.stdout).findtext("identifier") == "ivo://ccat.example/tap"
-    assert run(tmp_path, "show", "ivo://ccat.example/nothing", "--db", url).returncode == 2
+    assert run(tmp_path, "show", "IVO://ccat.EXAMPLE/Tap", "--db", url).stdout == shown.stdout
+    assert "<dc:title>" in run(tmp_path, "show", "ivo://ccat.example/tap", "--dublin-core", "--db", url).stdout
+    nothing = run(tmp_path, "show", "ivo://ccat.example/nothing", "--db", url)
+    assert (nothing.returncode, nothing.stdout) == (2, "")
     done = run(tmp_path, "dump", "all", "--db", url, "--json")
     assert json.loads(done.stdout) == {"records": created, "folder": "all"}
-    files = sorted((tmp_path / "all").iterdir())
+    files = sorted((tmp_path / "all").rglob("*.xml"))
     assert len(files) == created
+    assert tmp_path / "all" / "ccat.example" / "collections" / "GEco.xml" in files
     assert [problem for path in files for problem in schemas.problems(path.read_bytes())] == []
 
 
@@ -124,7 +128,11 @@ def test_init_makes_records_that_can_be_published(run: Run, url: str, tmp_path: 
     [
         ({"authority": "ccat.example"}, "ccat.example is reserved for examples"),
         ({"contact_email": "me@example.org"}, "example.org is reserved for examples"),
-        ({"contact_email": "nobody"}, "email: "),
+        ({"contact_email": "nobody"}, "--contact-email cannot be 'nobody'; expected an address such as"),
+        ({"contact_name": " "}, "--contact-name cannot be ' '; expected a name"),
+        ({"publisher": "TODO"}, "--publisher cannot be 'TODO'; expected the name of an organisation"),
+        ({"license": "CC BY"}, "--license cannot be 'CC BY'; expected an identifier of SPDX such as CC-BY-4.0"),
+        ({"license": "CC-BY-9.0"}, "--license cannot be 'CC-BY-9.0'"),
         ({"authority": "a b"}, "is not a naming authority"),
         ({"publisher": None}, "--publisher is missing; only you know it"),
     ],
@@ -134,6 +142,45 @@ def test_init_refuses_placeholders(run: Run, tmp_path: Path, changes: dict[str, 
     assert refused.returncode == 2
     assert message in refused.stderr
     assert not (tmp_path / "mine").exists()
+
+
+def test_files_that_are_in_the_way_are_named(run: Run, url: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    run(tmp_path, "publish", "--db", url)
+    for arguments in (["init", "file", *options()], ["dump", "file", "--db", url]):
+        refused = run(tmp_path, *arguments)
+        assert refused.returncode == 2
+        assert "file" in refused.stderr
+        assert "unforeseen" not in refused.stderr
+
+
+TERMS = {"submillimeter-astronomy": {}, "millimeter-astronomy": {"deprecated": "", "useInstead": "radio-astronomy"}}
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "message"),
+    [
+        ({"uri": "http://www.ivoa.net/rdf/uat", "terms": {term: {} for term in TERMS}}, 0, ""),
+        ({"uri": "https://www.ivoa.net/rdf/uat#", "terms": TERMS}, 1, "the subject millimeter-astronomy is deprecated"),
+        ({"uri": "http://www.ivoa.net/rdf/uat", "terms": {"stars": {}}}, 1, "submillimeter-astronomy is no term of"),
+        (
+            {"uri": "http://www.ivoa.net/rdf/messenger", "terms": TERMS},
+            2,
+            "is the vocabulary http://www.ivoa.net/rdf/m",
+        ),
+        ({"terms": TERMS}, 2, "uat.json is no vocabulary of the IVOA"),
+        ({"uri": "http://www.ivoa.net/rdf/uat", "terms": ["stars"]}, 2, "uat.json is no vocabulary of the IVOA"),
+        ([], 2, "uat.json is no vocabulary of the IVOA"),
+    ],
+)
+def test_subjects_are_judged_by_a_thesaurus(
+    run: Run, url: str, tmp_path: Path, content: object, code: int, message: str
+) -> None:
+    (tmp_path / "uat.json").write_text(json.dumps(content))
+    judged = run(tmp_path, "check", "--offline", "--uat", "uat.json", "--db", url)
+    assert judged.returncode == code
+    assert message in judged.stderr
+    assert "by their form alone" not in judged.stderr
 
 
 def test_placeholders_stop_the_publication_and_are_all_listed(run: Run, url: str, tmp_path: Path) -> None:
@@ -193,7 +240,8 @@ def test_check_harvests_and_asks_every_address(
     assert "cannot be harvested: HTTP Error 404" in wrong.stderr
     away = run(tmp_path, "check", "--db", url, service_base_url="http://127.0.0.1:9")
     assert away.returncode == 1
-    assert "http://127.0.0.1:9/tap/capabilities does not answer" in away.stderr
+    assert "error: http://127.0.0.1:9/tap/capabilities: does not answer; it is named by" in away.stderr
+    assert away.stderr.count("http://127.0.0.1:9/: does not answer") == 1
 
 
 def test_datacite_of_a_collection_with_a_doi(run: Run, url: str, tmp_path: Path) -> None:

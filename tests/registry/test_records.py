@@ -9,7 +9,7 @@ import pytest
 
 from catalog.assets import asset_path
 from catalog.errors import SettingsError
-from catalog.registry.records import Creator, fill, load_records
+from catalog.registry.records import Creator, fill, is_license, load_records
 
 
 @pytest.fixture
@@ -33,7 +33,8 @@ def test_what_is_shipped_describes_every_kind() -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new", "message"),
     [
-        ("tap.yaml", "title:", "tittle:", r"tap.yaml, line 1, field title: Field required"),
+        ("tap.yaml", "title:", "tittle:", r"tap.yaml, line 3, field tittle: there is no such field"),
+        ("tap.yaml", "title:", "# title:", r"tap.yaml, line 1, field title: Field required"),
         (
             "tap.yaml",
             "wavebands: [Millimeter]",
@@ -78,6 +79,21 @@ def test_orcids_are_known_by_their_check_digit(orcid: str) -> None:
     wrong = orcid[:-1] + ("1" if orcid[-1] != "1" else "2")
     with pytest.raises(ValueError, match="check digit"):
         Creator(name="A", orcid=wrong)
+
+
+@pytest.mark.parametrize(
+    ("identifier", "known"),
+    [
+        ("CC-BY-4.0", True),
+        ("cc0-1.0", True),
+        ("CC-BY-9.0", False),
+        ("CC BY", False),
+        ("MIT OR CC0-1.0", False),
+        ("", False),
+    ],
+)
+def test_licences_are_those_of_spdx(identifier: str, known: bool) -> None:
+    assert is_license(identifier) is known
 
 
 def test_texts_are_filled_and_closed_up() -> None:

@@ -33,7 +33,8 @@ def records(empty: Database, tick: Callable[[float], datetime]) -> RecordStore:
 
 
 def rendered(name: str, text: str = "text", kind: str = "table") -> Rendered:
-    return Rendered(f"ivo://a.b/{name}", kind, f'<r c="<c>" u="<u>">{text}</r>', f"<d>{text} <u></d>")
+    ivoid = f"ivo://a.b/{name}"
+    return Rendered(ivoid, kind, f'<r c="<c>" u="<u>" i="{ivoid}">{text}</r>', f"<d>{text} <u></d>")
 
 
 def everything(records: RecordStore) -> list[StoredRecord]:
@@ -43,7 +44,7 @@ def everything(records: RecordStore) -> list[StoredRecord]:
 def test_a_record_carries_its_dates(records: RecordStore) -> None:
     assert records.publish([rendered("x")]) == PublishSummary(created=1)
     stored = records.read("ivo://a.b/x")
-    assert stored.ivo_vor == '<r c="2026-05-01T12:00:00Z" u="2026-05-01T12:00:00Z">text</r>'
+    assert stored.ivo_vor == '<r c="2026-05-01T12:00:00Z" u="2026-05-01T12:00:00Z" i="ivo://a.b/x">text</r>'
     assert stored.oai_dc == "<d>text 2026-05-01T12:00:00Z</d>"
     assert (stored.created, stored.datestamp, stored.deleted) == (START, START, False)
 
@@ -52,8 +53,8 @@ def test_a_record_carries_its_dates(records: RecordStore) -> None:
     "again",
     [
         rendered("x"),
-        Rendered("ivo://a.b/x", "table", '<r  u="<u>"   c="<c>" >text</r>', "<d>text <u></d>"),
-        Rendered("ivo://a.b/x", "table", '<r c="<c>" u="<u>">&#116;ext\n  </r>', "<d>\n  text <u></d>"),
+        Rendered("ivo://a.b/x", "table", '<r  u="<u>"   i="ivo://a.b/x" c="<c>" >text</r>', "<d>text <u></d>"),
+        Rendered("ivo://a.b/x", "table", '<r c="<c>" u="<u>" i="ivo://a.b/x">&#116;ext\n  </r>', "<d>\n  text <u></d>"),
     ],
     ids=["same", "attributes", "white space"],
 )
@@ -107,6 +108,16 @@ def test_changes_of_one_second_have_datestamps_one_after_the_other(
     tick(10)
     records.publish([rendered("y")])
     assert records.read("ivo://a.b/x").datestamp == START + timedelta(seconds=10)
+
+
+def test_an_identifier_is_the_same_in_any_case(records: RecordStore, tick: Callable[[float], datetime]) -> None:
+    records.publish([rendered("Tap"), rendered("y")])
+    assert records.read("IVO://A.B/tAP").identifier == "ivo://a.b/Tap"
+    now = tick(10)
+    assert records.publish([rendered("TAP"), rendered("y")]) == PublishSummary(changed=1, unchanged=1)
+    assert [record.identifier for record in records.all()] == ["ivo://a.b/y", "ivo://a.b/TAP"]
+    stored = records.read("ivo://a.b/tap")
+    assert (stored.created, stored.datestamp, stored.deleted) == (START, now, False)
 
 
 def test_a_clock_that_was_years_ahead_binds_nobody(records: RecordStore, tick: Callable[[float], datetime]) -> None:
