@@ -13,7 +13,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from catalog.errors import SettingsError
 
@@ -24,11 +24,13 @@ __all__ = [
     "DatabaseSettings",
     "JobSettings",
     "Network",
+    "PackageSettings",
     "PublicationSettings",
     "RegistrySettings",
     "ServiceSettings",
     "Settings",
     "TapSettings",
+    "TransferSettings",
     "load_settings",
 ]
 
@@ -254,6 +256,44 @@ class CopySettings(_Section):
     """How long a verification counts."""
 
 
+class _RetrySection(_Section):
+    attempts: Annotated[int, Field(ge=1)] = 5
+    """After so many failed attempts a step is not tried again."""
+
+    backoff_s: Annotated[float, Field(ge=0)] = 300.0
+    """Seconds between a failure and the second attempt; twice as long before each further one."""
+
+    backoff_max_s: Annotated[float, Field(ge=0)] = 21_600.0
+
+
+class PackageSettings(_RetrySection):
+    """How files are put into packages, and how often building one is tried."""
+
+    max_bytes: Annotated[int, Field(ge=1)] = 50_000_000_000
+    """Of the files together; what is larger and not separated is a package of its own."""
+
+    max_files: Annotated[int, Field(ge=1)] = 100_000
+
+
+class TransferSettings(_RetrySection):
+    """How packages are bundled for the way between sites, and how often a step of it is tried."""
+
+    min_bytes: Annotated[int, Field(ge=0)] = 10_000_000_000_000
+    max_bytes: Annotated[int, Field(ge=1)] = 50_000_000_000_000
+    """Of the packages together; an execution that is larger travels in a bundle of its own."""
+
+    max_packages: Annotated[int, Field(ge=1)] = 100_000
+
+    overdue_days: Annotated[float, Field(ge=0)] = 3.0
+    """What has waited so long goes in a bundle below the minimum, and first."""
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        if self.min_bytes > self.max_bytes:
+            raise ValueError("min_bytes must not exceed max_bytes")
+        return self
+
+
 class Settings(_Section):
     """Everything that an operator may decide."""
 
@@ -265,6 +305,8 @@ class Settings(_Section):
     jobs: JobSettings = JobSettings()
     registry: RegistrySettings = RegistrySettings()
     copies: CopySettings = CopySettings()
+    packages: PackageSettings = PackageSettings()
+    transfers: TransferSettings = TransferSettings()
 
     @property
     def cautions(self) -> tuple[str, ...]:

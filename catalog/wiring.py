@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
@@ -38,12 +39,17 @@ from catalog.opsdb.attach import attach
 from catalog.opsdb.grants import ReaderGrants
 from catalog.opsdb.lifecycle.copies import CopyService
 from catalog.opsdb.lifecycle.rules import DeletionRules, keep_rules
+from catalog.opsdb.packaging.plan import PackageLimits
+from catalog.opsdb.packaging.service import PackagingService
 from catalog.opsdb.publication import read_withdrawals, restore, set_base_url, set_publication, withdraw
 from catalog.opsdb.queries import Holdings, read_holdings
 from catalog.opsdb.schema import DerivedObjects, current_revision, head_revision, upgrade
+from catalog.opsdb.transfers.plan import BundleLimits
+from catalog.opsdb.transfers.service import TransferService
+from catalog.opsdb.work import RetryRules
 from catalog.registry.resources import TapService
 from catalog.registry.service import RegistryService
-from catalog.settings import LINKS_PATH, Settings, load_settings
+from catalog.settings import LINKS_PATH, PackageSettings, Settings, TransferSettings, load_settings
 from catalog.tap.examples import Example, load_examples, render_examples
 from catalog.tap.fetch import Fetcher
 from catalog.tap.jobs import MULTIPLE, TapWork
@@ -193,6 +199,20 @@ class Catalog:
             settings=settings.registry,
         )
         self.copies = CopyService(self.database, DeletionRules(**settings.copies.model_dump()))
+        self.packaging = PackagingService(
+            self.database,
+            PackageLimits(settings.packages.max_bytes, settings.packages.max_files),
+            _retries(settings.packages),
+            self._publishing,
+        )
+        transfers = settings.transfers
+        self.transfers = TransferService(
+            self.database,
+            BundleLimits(transfers.min_bytes, transfers.max_bytes, transfers.max_packages),
+            _retries(transfers),
+            overdue_after=timedelta(days=transfers.overdue_days),
+            writing=self._publishing,
+        )
         self._holdings: tuple[float, PublishedHoldings] | None = None
         self._counting = Lock()
         self._examples_document: tuple[str, bytes] | None = None
@@ -483,6 +503,13 @@ class Catalog:
     ) -> None:
         self.close()
 
+    @contextmanager
+    def _publishing(self) -> Iterator[sa.Connection]:
+        """A writing transaction whose changes are published as it commits."""
+        with self.session() as session:
+            yield session.connection()
+            session.commit()
+
     def _withdrawals(self, dids: Sequence[str]) -> dict[str, str]:
         with self.database.engine.connect() as connection:
             return read_withdrawals(connection, dids)
@@ -508,3 +535,7 @@ class Catalog:
         functions = QueryFunctions(POSTGRESQL_FUNCTIONS)
         objects: tuple[DerivedObjects, ...] = (PublishedObjects(), functions, self._tap_schema)
         return (*objects, ReaderGrants(role)) if role else objects
+
+
+def _retries(settings: PackageSettings | TransferSettings) -> RetryRules:
+    return RetryRules(settings.attempts, settings.backoff_s, settings.backoff_max_s)

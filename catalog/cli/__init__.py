@@ -40,6 +40,7 @@ _COMMANDS = (
     "worker",
     "registry",
     "copies",
+    "transfers",
 )
 _STYLE: dict[str, Any] = {"pretty_exceptions_enable": False, "rich_markup_mode": None, "add_completion": False}
 _LOG = logging.getLogger(__name__)

@@ -1,17 +1,146 @@
-"""``catalog packages …``: single packages."""
+"""``catalog packages …``: plan packages of files, report what became of them, withdraw single ones."""
 
 from __future__ import annotations
 
+from contextlib import closing
+from dataclasses import asdict
 from typing import Annotated
+from uuid import UUID
 
 import typer
 
-from catalog.terminal.messages import say
+from catalog.opsdb.enums import ChecksumAlgorithm
+from catalog.opsdb.packaging.build import PackagingSummary
+from catalog.opsdb.packaging.plan import PlannedPackage
+from catalog.opsdb.packaging.service import PackageTask
+from catalog.opsdb.work import WorkChange
+from catalog.terminal.acting import Actor, Reason, acting
+from catalog.terminal.messages import Json, progress_bar, say, summarise
 from catalog.terminal.opening import Db, ready_catalog
 
 __all__ = ["app"]
 
-app = typer.Typer(name="packages", no_args_is_help=True, help="Single packages.")
+app = typer.Typer(name="packages", no_args_is_help=True, help="Packages: planned, built, published.")
+
+_Package = Annotated[UUID, typer.Argument(help="Id of the package.")]
+_Attempt = Annotated[int, typer.Option(help="Number of the attempt, as `start` has told it.")]
+
+
+@app.command()
+def build(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be planned, and change nothing.")] = False,
+    db: Db = None,
+    json_summary: Json = False,
+) -> None:
+    """Plan packages of the files that are in none."""
+
+    def show(package: PlannedPackage) -> None:
+        size = f"{package.size_bytes:,} bytes"
+        typer.echo(f"{package.executed_obs_unit_id}  {len(package.files):,} files  {size}")
+
+    is_shown = dry_run and not json_summary
+    with ready_catalog(db) as catalog, progress_bar("files") as report:
+        summary = catalog.packaging.build(dry_run=dry_run, progress=report, planned=show if is_shown else None)
+    summarise(json_summary, asdict(summary), _told(summary))
+
+
+def _told(summary: PackagingSummary) -> str:
+    packed = f"packages: {summary.packages:,}, files: {summary.files:,}, bytes: {summary.size_bytes:,}"
+    parts = [f"{packed}; nothing is changed" if summary.dry_run else packed]
+    for count, why in (
+        (summary.larger, "packages are larger than the limit, because their files are not separated"),
+        (summary.running, "files wait for the end of their observation"),
+        (summary.unsized, "files wait until the size of each file of their set is known"),
+        (summary.unplaced, "files belong to no observation"),
+        (summary.changed, "packages had changed meanwhile; run it again"),
+    ):
+        if count:
+            parts.append(f"{count:,} {why}")
+    return "\n".join(parts)
+
+
+@app.command()
+def start(
+    package: Annotated[UUID | None, typer.Argument(help="Id of the package; what waits longest otherwise.")] = None,
+    site: Annotated[str | None, typer.Option(help="Only packages all of whose files lie at this site.")] = None,
+    actor: Actor = None,
+    db: Db = None,
+    json_summary: Json = False,
+) -> None:
+    """Begin to build a package; exit with 1 if nothing is due."""
+    with ready_catalog(db) as catalog:
+        who = acting(actor)
+        task = catalog.packaging.take(actor=who, site=site) if package is None else None
+        if package is not None:
+            task = catalog.packaging.start(package, actor=who)
+    if task is None:
+        summarise(json_summary, None, "no package is to be built now")
+        raise typer.Exit(1)
+    summarise(json_summary, asdict(task), _task(task))
+
+
+def _task(task: PackageTask) -> str:
+    what = f"the package {task.package_id} is '{task.status}', attempt {task.attempt}"
+    return f"{what}: {task.files:,} files, {task.size_bytes:,} bytes, to {task.relative_path}"
+
+
+@app.command()
+def files(package: _Package, db: Db = None) -> None:
+    """List the files that belong into a package: path, size, checksum, between tabs."""
+    with ready_catalog(db) as catalog, closing(catalog.packaging.files(package)) as inside:
+        for file in inside:
+            size = "" if file.size_bytes is None else str(file.size_bytes)
+            checksum = "" if file.checksum is None else f"{file.checksum_algorithm}:{file.checksum}"
+            typer.echo(f"{file.relative_path}\t{size}\t{checksum}")
+
+
+@app.command()
+def complete(
+    package: _Package,
+    attempt: _Attempt,
+    size: Annotated[int, typer.Option(help="Bytes of the tar.")],
+    checksum: Annotated[str, typer.Option(help="Checksum of the tar, hexadecimal.")],
+    location: Annotated[str, typer.Option(help="SITE/NAME of the location where the tar lies.")],
+    algorithm: Annotated[ChecksumAlgorithm, typer.Option(help="Of the checksum.")] = ChecksumAlgorithm.SHA256,
+    actor: Actor = None,
+    reason: Reason = None,
+    db: Db = None,
+    json_summary: Json = False,
+) -> None:
+    """Say that a package is built and where it lies."""
+    with ready_catalog(db) as catalog:
+        change = catalog.packaging.complete(
+            package,
+            attempt=attempt,
+            size_bytes=size,
+            checksum=checksum,
+            checksum_algorithm=algorithm,
+            location=location,
+            actor=acting(actor),
+            reason=reason,
+        )
+    _say_change(change, json_summary)
+
+
+@app.command()
+def fail(
+    package: _Package,
+    attempt: _Attempt,
+    reason: Annotated[str, typer.Option(help="Why; kept in the history.")],
+    final: Annotated[bool, typer.Option("--final", help="Trying again is no use.")] = False,
+    actor: Actor = None,
+    db: Db = None,
+    json_summary: Json = False,
+) -> None:
+    """Say that a package could not be built; it is due again after a rest."""
+    with ready_catalog(db) as catalog:
+        change = catalog.packaging.fail(package, attempt=attempt, reason=reason, actor=acting(actor), is_final=final)
+    _say_change(change, json_summary)
+
+
+def _say_change(change: WorkChange, json_summary: bool) -> None:
+    sentence = f"the package {change.key} is '{change.after}'"
+    summarise(json_summary, asdict(change), sentence if change.is_new else f"{sentence}; nothing is changed")
 
 
 @app.command()

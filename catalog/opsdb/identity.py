@@ -8,9 +8,17 @@ from __future__ import annotations
 
 import json
 import posixpath
+from collections.abc import Iterable
 from uuid import UUID, uuid5
 
-__all__ = ["NAMESPACE", "build_execution_id", "build_file_id", "build_package_id", "build_package_path"]
+__all__ = [
+    "NAMESPACE",
+    "build_bundle_id",
+    "build_execution_id",
+    "build_file_id",
+    "build_package_id",
+    "build_package_path",
+]
 
 NAMESPACE = UUID("6f0d5c1e-54a5-5a0e-9d6b-0c6c9b7f2a11")
 """Namespace of all identities made here."""
@@ -29,6 +37,11 @@ def build_package_id(executed_obs_unit_id: UUID, instrument: str, module: str, s
 def build_package_path(executed_obs_unit_id: UUID, instrument: str, module: str, sequence: int) -> str:
     """Where a package lies below the root of a location, unless somebody says otherwise."""
     return posixpath.join(_slug(instrument), _slug(module), f"{executed_obs_unit_id}_{sequence}.tar")
+
+
+def build_bundle_id(origin: str, journey: int, packages: Iterable[UUID]) -> UUID:
+    """Identity of a transfer package: where it begins, how often the first of its packages has travelled, and all."""
+    return _identity("bundle", origin, journey, *map(str, packages))
 
 
 def build_execution_id(telescope: str, instrument: str, observation: str) -> UUID:

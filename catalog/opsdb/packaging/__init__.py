@@ -1,0 +1,1 @@
+"""Files become packages: planned here, built by movers, who report what came of it."""
