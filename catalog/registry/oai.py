@@ -191,6 +191,8 @@ class OaiService:
             selection = _selection(wanted)
             prefix = _prefix(arguments["metadataPrefix"])
         found = self._store.page(selection, after=after, limit=self._page_size + 1)
+        if not found and begun is not None:
+            raise HarvestError("what was left of the list has changed since; begin anew", oai_code="badResumptionToken")
         if not found:
             raise HarvestError("no record is like that", oai_code="noRecordsMatch")
         page, is_last = found[: self._page_size], len(found) <= self._page_size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import tracemalloc
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -107,14 +108,18 @@ def identifiers(answer: Any) -> list[str]:
 
 def harvest(oai: OaiService, query: str, between: Callable[[], None] = lambda: None) -> list[Any]:
     """Headers of every page."""
+    return list(pages(oai, query, between))
+
+
+def pages(oai: OaiService, query: str, between: Callable[[], None] = lambda: None) -> Iterator[Any]:
     verb = parse_qsl(query)[0][1]
-    headers, answer = [], ask(oai, query)
+    answer = ask(oai, query)
     while True:
         assert code(answer) is None, etree.tostring(answer)
-        headers += list(answer.iter(f"{OAI}header"))
+        yield from answer.iter(f"{OAI}header")
         token = answer.findtext(f".//{OAI}resumptionToken")
         if not token:
-            return headers
+            return
         between()
         answer = ask(oai, f"verb={verb}&resumptionToken={token}")
 
@@ -328,6 +333,15 @@ def test_a_harvest_misses_nothing_while_records_change_and_disappear(
     assert {name for name, (_, status) in known.items() if status is None} == {f"ivo://a.b/{n:05d}" for n in state}
 
 
+def test_a_list_whose_rest_has_moved_out_of_its_bounds_begins_anew(oai: OaiService, records: RecordStore) -> None:
+    page = ask(oai, "verb=ListIdentifiers&metadataPrefix=ivo_vor&until=2026-05-01T12:00:00Z")
+    token = page.findtext(f".//{OAI}resumptionToken")
+    records.publish([rendered(number, "newest") for number in range(10)])
+    assert code(ask(oai, f"verb=ListIdentifiers&resumptionToken={token}")) == "badResumptionToken"
+    again = ask(oai, "verb=ListIdentifiers&metadataPrefix=ivo_vor&until=2026-05-01T12:00:00Z")
+    assert code(again) == "noRecordsMatch"
+
+
 def test_what_changed_since_the_last_harvest_is_found_by_its_date(
     oai: OaiService, records: RecordStore, clock: Clock
 ) -> None:
@@ -399,13 +413,20 @@ def test_records_that_cannot_be_written_in_time_stay_as_they_are(empty: Database
     assert not records.read("ivo://a.b/00001").deleted
 
 
-def test_thousands_of_records_come_in_pages(records: RecordStore) -> None:
+def test_thousands_of_records_come_in_pages_of_bounded_size(records: RecordStore) -> None:
     records.publish(rendered(number) for number in range(5000))
     oai = OaiService(records, page_size=100, token_s=600)
-    headers = harvest(oai, "verb=ListIdentifiers&metadataPrefix=ivo_vor")
-    assert len({header.findtext(f"{OAI}identifier") for header in headers}) == len(headers) == 5000
+    tracemalloc.start()
+    try:
+        token = ask(oai, "verb=ListRecords&metadataPrefix=ivo_vor").findtext(f".//{OAI}resumptionToken")
+        _, of_a_page = tracemalloc.get_traced_memory()
+        headers = sum(1 for _ in pages(oai, "verb=ListRecords&metadataPrefix=ivo_vor"))
+        _, of_all = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert headers == 5000
+    assert of_all < 1.5 * of_a_page + 1_000_000
     another = OaiService(records, page_size=100, token_s=600)  # as after a restart
-    token = ask(oai, "verb=ListRecords&metadataPrefix=oai_dc").findtext(f".//{OAI}resumptionToken")
     assert identifiers(ask(another, f"verb=ListRecords&resumptionToken={token}"))[0] == "00100"
 
 
