@@ -158,7 +158,7 @@ def test_what_changes_and_disappears_meanwhile_is_found(
     records.publish(clones(MANY + 3, titles | {1: "newer", 300: "newer", 4500: "newer"} | gone))
     rest = list(answers)
     held.update(rest)
-    assert 350 <= len(rest) < 1200
+    assert len(rest) >= 350
     assert held == registry.published()
     assert {int(name[-5:]) for name, (_, deleted) in held.items() if deleted and "/many/" in name} >= gone.keys()
 
