@@ -49,7 +49,9 @@ PAGES_THAT_RUN = {
     "docs/tutorial.md": "demo",
     "docs/how-to/ask.md": "demo",
     "docs/how-to/export.md": "demo",
+    "docs/how-to/free.md": "demo",
     "docs/how-to/ingest.md": "empty",
+    "docs/how-to/move.md": "empty",
     "docs/reference/python.md": "demo",
 }
 """Page, and the catalog that its examples begin with."""

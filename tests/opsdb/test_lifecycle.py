@@ -199,7 +199,7 @@ def refusal(database: Database, key: int, state: str, **values: Any) -> str:
     return translate_integrity(refused.value).message
 
 
-def test_a_cancelled_deletion_leads_back_to_where_the_copy_was(observed: Database) -> None:
+def test_invariant_a_cancelled_deletion_leads_back_to_where_the_copy_was(observed: Database) -> None:
     keys = one_row_for_each(next(g for g in GOVERNED if g.machine is COPY), observed)
     present, staged = keys[PhysicalCopyStatus.PRESENT], keys[PhysicalCopyStatus.STAGED]
     move(observed, present, "staged", "present", "deletion_possible", "deletion_pending")
@@ -222,7 +222,7 @@ def test_invariant_a_failed_deletion_is_undone_only_by_finding_the_copy_whole(ob
     move(observed, key, "present")
 
 
-def test_only_packages_are_unpacked_and_only_where_they_are_processed(observed: Database) -> None:
+def test_invariant_only_packages_are_unpacked_and_only_where_they_are_processed(observed: Database) -> None:
     with observed.engine.connect() as connection:
         keys = connection.scalars(sa.select(PhysicalCopy.id)).all()
     for key in keys:
