@@ -38,6 +38,7 @@ from catalog.obscore.resolve import ResolveSummary
 from catalog.opsdb.attach import attach
 from catalog.opsdb.grants import ReaderGrants
 from catalog.opsdb.lifecycle.copies import CopyService
+from catalog.opsdb.lifecycle.reconcile import StateFinding, reconcile_states, rehearse_states
 from catalog.opsdb.lifecycle.rules import DeletionRules, keep_rules
 from catalog.opsdb.packaging.plan import PackageLimits
 from catalog.opsdb.packaging.service import PackagingService
@@ -342,6 +343,15 @@ class Catalog:
         with self.session() as session:
             restore(session.connection(), did)
             session.commit()
+
+    def reconcile(self, *, actor: str, reason: str | None = None, dry_run: bool = False) -> Iterator[StateFinding]:
+        """Packages whose state is not what copies and transfers say, moved there unless ``dry_run``.
+
+        See `catalog.opsdb.lifecycle.reconcile.reconcile_states`.
+        """
+        if dry_run:
+            return rehearse_states(self.database)
+        return reconcile_states(self.database, actor=actor, reason=reason)
 
     def query(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import closing
 from dataclasses import asdict
 from typing import Annotated
@@ -141,6 +142,33 @@ def fail(
 def _say_change(change: WorkChange, json_summary: bool) -> None:
     sentence = f"the package {change.key} is '{change.after}'"
     summarise(json_summary, asdict(change), sentence if change.is_new else f"{sentence}; nothing is changed")
+
+
+@app.command()
+def reconcile(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be moved, and change nothing.")] = False,
+    actor: Actor = None,
+    reason: Reason = None,
+    db: Db = None,
+    json_summary: Json = False,
+) -> None:
+    """Move packages to the states that follow from copies and transfers; a rehearsal that finds any exits with 1."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    with ready_catalog(db) as catalog:
+        for finding in catalog.reconcile(actor=acting(actor), reason=reason, dry_run=dry_run):
+            counts[finding.state, finding.wanted, finding.ground] += 1
+            if not json_summary:
+                name = finding.did or finding.package_id
+                typer.echo(f"{name}  {finding.state} -> {finding.wanted}  {finding.ground}: {finding.sentence}")
+    names = ("state", "wanted", "ground", "packages")
+    told = [dict(zip(names, (*key, count), strict=True)) for key, count in sorted(counts.items())]
+    done = "would be moved" if dry_run else "moved"
+    sentence = (
+        f"packages {done}: {counts.total():,}" if counts else "every package is in the state that it should be in"
+    )
+    summarise(json_summary, {"dry_run": dry_run, "findings": told}, sentence)
+    if dry_run and counts:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -32,6 +32,7 @@ from catalog.opsdb.models import (
     Site,
     data_transfer_package_member,
 )
+from catalog.opsdb.triggers import Triggers
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "operations-database.md"
 ARCHIVES = ("cologne", "cornell")
@@ -66,6 +67,8 @@ class Way:
     status: str
     unpack_status: str = "completed"
     is_old: bool = True
+    goes_on: bool = False
+    """Whether the bundle has gone on from there, to the desk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +96,10 @@ def judge(facts: Facts) -> tuple[Ground, str]:
 
 
 def find_ground(facts: Facts) -> Ground:
+    legs = [*facts.transfers, *(Way("desk", "completed") for w in facts.transfers if w.goes_on)]
     running = [w.place for w in facts.archivings if w.status in OPEN]
-    running += [w.place for w in facts.transfers if w.status in OPEN]
-    running += [w.place for w in facts.transfers if w.status == "completed" and w.unpack_status in OPEN]
+    running += [w.place for w in legs if w.status in OPEN]
+    running += [w.place for w in legs if w.status == "completed" and w.unpack_status in OPEN]
     in_archives = [copy for copy in facts.copies if copy.place in ARCHIVES]
     is_there = [
         copy.status == "present"
@@ -105,7 +109,7 @@ def find_ground(facts: Facts) -> Ground:
         for copy in in_archives
     ]
     ended = [w.place for w in facts.archivings if w.status == "completed"]
-    ended += [w.place for w in facts.transfers if w.status == w.unpack_status == "completed"]
+    ended += [w.place for w in legs if w.status == w.unpack_status == "completed" and not w.goes_on]
     recorded = {copy.place for copy in facts.copies}
     remaining = {copy.place for copy in facts.copies if not copy.is_gone}
     if any(is_there):
@@ -127,7 +131,7 @@ def find_ground(facts: Facts) -> Ground:
         return Ground.NOT_ARCHIVED
     if remaining.intersection(ended):
         return Ground.ARRIVED
-    for w in facts.transfers:
+    for w in legs:
         if counts(w) and (w.status == "failed" or (w.status == "completed" and w.unpack_status == "failed")):
             return Ground.NOT_SENT
     if not facts.copies:
@@ -195,13 +199,10 @@ class Recorder:
             bundle = UUID(int=10_000 + 100 * number + index)
             insert(DataTransferPackage, id=bundle, name=str(bundle), relative_path="b")
             insert(data_transfer_package_member, data_transfer_package_id=bundle, raw_data_package_id=package)
-            insert(
-                DataTransfer,
-                data_transfer_package_id=bundle,
-                data_transfer_route_id=1,
-                unpack_status=way.unpack_status,
-                **self.ends(way),
-            )
+            self.leg(bundle, way, **self.ends(way))
+            if way.goes_on:
+                last = Way("desk", "completed")
+                self.leg(bundle, last, **self.ends(last) | {"origin_location_id": self.places[way.place]})
         for way in facts.archivings:
             insert(LongTermArchiveTransfer, raw_data_package_id=package, **self.ends(way))
         if facts.recall is not None:
@@ -209,6 +210,10 @@ class Recorder:
             insert(
                 LifecycleMove, entity="raw_data_package", attribute="state", entity_key=key, verb=facts.recall, **states
             )
+
+    def leg(self, bundle: UUID, way: Way, **ends: Any) -> None:
+        ends |= {"data_transfer_package_id": bundle, "data_transfer_route_id": 1, "unpack_status": way.unpack_status}
+        self.insert(DataTransfer, **ends)
 
     def insert(self, target: Any, **values: Any) -> None:
         self.connection.execute(sa.insert(target).values(values))
@@ -230,8 +235,9 @@ class Recorder:
 
 @pytest.fixture
 def recorder(observed: Database, places: dict[str, int]) -> Iterator[Recorder]:
-    """In a transaction that is undone."""
+    """In a transaction that is undone, and in which everything may be written."""
     with observed.engine.connect() as connection:
+        Triggers().drop(connection)
         yield Recorder(connection, places)
 
 
@@ -243,6 +249,11 @@ CASES = [
     ("it is bundled", Facts("waiting", (BUFFER,), (Way("desk", "pending", "pending"),)), "under_way"),
     ("it is not unpacked", Facts("waiting", (BUFFER,), (Way("desk", "completed", "pending"),)), "under_way"),
     ("it is unpacked", Facts("waiting", (BUFFER, Copy("desk")), (Way("desk", "completed"),)), "arrived"),
+    (
+        "it went by way of another site",
+        Facts("failed", (BUFFER, Copy("desk")), (Way("cornell", "completed", goes_on=True),)),
+        "arrived",
+    ),
     ("no copy is recorded there", Facts("transferring", (BUFFER,), (Way("desk", "completed"),)), "in_doubt"),
     ("that copy is lost", Facts("waiting", (BUFFER, Copy("desk", "deleted")), (Way("desk", "completed"),)), "held"),
     (
@@ -317,27 +328,34 @@ COPIES = st.builds(
     WORDS([str(v) for v in Verification] + ["ok"] * 2),
     st.booleans(),
 )
-WAYS = st.builds(Way, WORDS(PLACES), *[WORDS([*map(str, Status), "completed", "failed"])] * 2, st.booleans())
+WAYS = st.builds(
+    Way,
+    WORDS(PLACES),
+    *[WORDS([*map(str, Status), "completed", "failed"])] * 2,
+    st.booleans(),
+    WORDS([False, False, True]),
+)
 FACTS = st.builds(
     Facts,
     WORDS([str(state) for state in PackageState]),
     st.lists(COPIES, max_size=4).map(tuple),
     st.lists(WAYS, max_size=2).map(tuple),
-    st.lists(WAYS, max_size=2).map(tuple),
+    st.lists(WAYS, max_size=2).map(lambda ways: tuple(replace(way, goes_on=False) for way in ways)),
     st.just(frozenset()),
     st.none() | WORDS(["recall", "resend", "send"]),
 )
 
 
 def settled(facts: Facts) -> Facts:
-    """At most one copy at a place is not deleted; only the verbs of taking up again count."""
+    """At most one copy at a place is not deleted; nothing goes on from the desk to the desk."""
     copies, taken = [], set()
     for copy in facts.copies:
         if copy.place not in taken or copy.status == "deleted":
             copies.append(copy)
         if copy.status != "deleted":
             taken.add(copy.place)
-    return replace(facts, copies=tuple(copies))
+    ways = tuple(replace(way, goes_on=way.goes_on and way.place != "desk") for way in facts.transfers)
+    return replace(facts, copies=tuple(copies), transfers=ways)
 
 
 @pytest.mark.parametrize("inactive", [frozenset(), frozenset(["cologne"])], ids=["in use", "one archive is not"])

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 
 from catalog.db import UtcDateTime
 from catalog.opsdb.enums import LocationType, PackageState, PhysicalCopyStatus, Status, Verification
@@ -87,7 +88,7 @@ unreachable, and no transfer still writes it; it is lost when it is deleted, mis
 def select_states(which: Condition) -> sa.Select[*tuple[Any, ...]]:
     """SELECT of packages with what they should be: ``package_id``, ``state``, ``ground``, ``wanted``."""
     facts = _facts(which)
-    package = RawDataPackage.id
+    package: Any = RawDataPackage.id
     is_archived = RawDataPackage.state == PackageState.ARCHIVED
     known = {name: sa.func.coalesce(facts.c[name], 0) > 0 for name in _FLAGS}
     holds: dict[Ground, _Flag] = {
@@ -177,17 +178,23 @@ def _copies(which: Condition) -> sa.Select[Any]:
 
 
 def _transfers(which: Condition) -> sa.Select[Any]:
-    """Transfers of the bundles that hold packages."""
+    """Transfers of the bundles that hold packages; a bundle that goes on from where it comes to has not arrived."""
+    onward = aliased(DataTransfer)
     sent = DataTransfer.status == Status.COMPLETED
     failed = sa.or_(DataTransfer.status == Status.FAILED, sa.and_(sent, DataTransfer.unpack_status == Status.FAILED))
     same = DataTransfer.data_transfer_package_id == _MEMBER.data_transfer_package_id
+    goes_on = sa.and_(
+        onward.data_transfer_package_id == DataTransfer.data_transfer_package_id,
+        onward.origin_location_id == DataTransfer.destination_location_id,
+    )
+    legs = sa.select().join_from(data_transfer_package_member, DataTransfer, same).outerjoin(onward, goes_on)
     return _rows(
-        sa.select().join_from(data_transfer_package_member, DataTransfer, same),
+        legs,
         _MEMBER.raw_data_package_id,
         DataTransfer.destination_location_id,
         which,
         moving=is_under_way(),
-        arrived=sa.and_(sent, DataTransfer.unpack_status == Status.COMPLETED),
+        arrived=sa.and_(sent, DataTransfer.unpack_status == Status.COMPLETED, onward.id.is_(None)),
         transfer_failed_at=sa.case((failed, DataTransfer.updated_at)),
     )
 
