@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -19,8 +19,8 @@ from catalog.db.address import DialectName, dialect_of, parse_address, sqlite_pa
 from catalog.db.batches import Batches
 from catalog.db.bulk import copy_rows
 from catalog.db.plan import expected_rows
-from catalog.db.postgresql import CONNECT_SECONDS, PostgresqlReader, session_options
-from catalog.db.sqlite import BUSY_SECONDS, SqlFunction, SqliteReader, prepare_writer
+from catalog.db.postgresql import CONNECT_SECONDS, WAIT_FOR_DISK, PostgresqlReader, session_options
+from catalog.db.sqlite import BUSY_SECONDS, FULL_SYNC, SqlFunction, SqliteReader, prepare_writer, synchronise
 from catalog.db.statement import Query, compile_statement
 from catalog.db.temporary import TemporaryTable
 from catalog.errors import CatalogError, SettingsError, UnavailableError
@@ -94,14 +94,24 @@ class Database:
         return Session(self._writer)
 
     @contextmanager
-    def begin(self) -> Iterator[sa.Connection]:
+    def begin(self, *, durable: bool = False) -> Iterator[sa.Connection]:
         """A transaction of the owner, for writing: committed at the end, rolled back when an error leaves it.
+
+        Args:
+            durable: What is committed is on the disk before the block ends, so that no loss of power undoes it; else
+                SQLite, and a PostgreSQL that is told so, may lose the last transactions.
 
         Raises:
             UnavailableError: The database does not answer, or another writer holds it for too long.
         """
-        with self._writer.begin() as connection:
-            yield connection
+        with self._writer.connect() as connection, ExitStack() as stack:
+            raw = connection.connection.driver_connection
+            if durable and isinstance(raw, sqlite3.Connection):
+                stack.callback(synchronise, raw, synchronise(raw, FULL_SYNC))
+            with connection.begin():
+                if durable and isinstance(raw, psycopg.Connection):
+                    connection.exec_driver_sql(WAIT_FOR_DISK)
+                yield connection
 
     def stream(
         self,

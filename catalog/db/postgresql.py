@@ -26,10 +26,15 @@ from catalog.db.temporary import TemporaryTable, create_statement, fill_postgres
 from catalog.errors import UnavailableError
 from catalog.vo.table import Table
 
-__all__ = ["CONNECT_SECONDS", "PostgresqlReader", "session_options"]
+__all__ = ["CONNECT_SECONDS", "WAIT_FOR_DISK", "PostgresqlReader", "session_options"]
 
 CONNECT_SECONDS = 10
 """How long a new connection may take."""
+
+WAIT_FOR_DISK = (
+    "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
+)
+"""Lets this transaction be acknowledged when it is on the disk; what waits for standbys too is left as it is."""
 
 _GONE_MS = 1_000
 

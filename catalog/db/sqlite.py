@@ -22,10 +22,13 @@ from catalog.db.temporary import TemporaryTable, fill_sqlite
 from catalog.errors import CatalogError, InternalError, SettingsError, UnavailableError
 from catalog.vo.table import Table
 
-__all__ = ["BUSY_SECONDS", "SqlFunction", "SqliteReader", "prepare_writer"]
+__all__ = ["BUSY_SECONDS", "FULL_SYNC", "SqlFunction", "SqliteReader", "prepare_writer", "synchronise"]
 
 BUSY_SECONDS = 60.0
 """How long a connection waits for another's lock."""
+
+FULL_SYNC = 2
+"""Every commit waits for the disk."""
 
 _log = logging.getLogger(__name__)
 _STEPS = 10_000  # of the virtual machine between two looks at the clock: about a millisecond
@@ -78,6 +81,18 @@ def prepare_writer(connection: sqlite3.Connection) -> None:
     connection.isolation_level = None
     for setting in _WRITE_SETTINGS:
         connection.execute(setting).close()
+
+
+def synchronise(connection: sqlite3.Connection, level: int) -> int:
+    """Settle when commits wait for the disk, between transactions; the level that held before.
+
+    Args:
+        connection: Of the owner.
+        level: As ``PRAGMA synchronous`` counts.
+    """
+    (before,) = connection.execute("PRAGMA synchronous").fetchone()
+    connection.execute(f"PRAGMA synchronous = {level:d}").close()
+    return int(before)
 
 
 class SqliteReader:

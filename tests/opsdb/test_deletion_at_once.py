@@ -245,3 +245,24 @@ def test_a_step_that_meets_another_in_the_opposite_order_is_tried_again(holdings
         connection.execute(package.values(name=RawDataPackage.name))
     other.join()
     assert [change.after for change in done] == ["deletion_scheduled"]
+
+
+def test_invariant_what_is_acknowledged_is_on_the_disk(
+    observed: Database, service: CopyService, many_packages: Many
+) -> None:
+    """SQLite does not wait for the disk by itself, nor does the server of the tests."""
+    many_packages(observed, 1)
+    ask = "PRAGMA synchronous" if observed.dialect == "sqlite" else "SHOW synchronous_commit"
+    seen: list[Any] = []
+
+    def look(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("UPDATE"):
+            seen.append(connection.connection.driver_connection.execute(ask).fetchone()[0])
+
+    sa.event.listen(observed.engine, "before_cursor_execute", look)
+    (key,) = keys_at(observed, "many_buffer")
+    service.take(CopyStep.SCHEDULE, key, actor="ada")
+    service.verify(key, Verification.OK)
+    assert seen == ([2, 2] if observed.dialect == "sqlite" else ["on", "on"])
+    with observed.begin() as connection:
+        assert connection.exec_driver_sql(ask).scalar() == (1 if observed.dialect == "sqlite" else "off")

@@ -312,7 +312,7 @@ class CopyService:
         for _ in range(_TRIES):
             with suppress(_Collision):
                 try:
-                    with self._database.begin() as connection:
+                    with self._database.begin(durable=True) as connection:
                         return work(connection)
                 except sa.exc.DBAPIError as error:
                     if isinstance(error.orig, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):

@@ -1,7 +1,8 @@
 """Give up copies without losing content: each step decides and marks in one transaction, under the packages' locks.
 
-Functions that change something take a connection in a writing transaction (`catalog.db.Database.begin`). A step that is
-already done changes nothing, so that whoever did not hear the answer may ask again.
+Functions that change something take a connection in a writing transaction (`catalog.db.Database.begin`, durable, as
+bytes are removed on its word). A step that is already done changes nothing, so that whoever did not hear the answer may
+ask again.
 """
 
 from __future__ import annotations
@@ -500,8 +501,6 @@ def _among(changes: Collection[CopyChange]) -> sa.ColumnElement[bool]:
 def _lock(connection: sa.Connection, keys: Sequence[int]) -> None:
     """Keep every other decision on the same content waiting until this transaction ends.
 
-    On PostgreSQL, what is committed is also on the disk before anybody hears of it, whatever the server's default.
-
     Raises:
         SettingsError: The operations tables are another's.
     """
@@ -509,8 +508,6 @@ def _lock(connection: sa.Connection, keys: Sequence[int]) -> None:
         raise SettingsError("the operations tables are another's, and the toolkit changes nothing in them")
     if connection.dialect.name == "sqlite":
         return
-    durable = "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'"
-    connection.exec_driver_sql(durable)
     for rows in _locks():
         connection.execute(rows, {"keys": keys}).all()
 
