@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
@@ -11,9 +10,10 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from catalog.errors import IntegrityError, UsageError
+from catalog.errors import UsageError
 from catalog.opsdb.enums import Verification
 from catalog.opsdb.lifecycle.deletion import CopyChange, CopyStep, VerificationReport
+from catalog.terminal.acting import Actor, Reason, acting
 from catalog.terminal.messages import Json, progress_bar, say, summarise
 from catalog.terminal.opening import Db, ready_catalog
 
@@ -34,8 +34,6 @@ _Limit = Annotated[int | None, typer.Option(min=1, help="Of these, at most so ma
 _Numbers = Annotated[
     typer.FileText | None, typer.Option("--from", help="A file with one number a line; - is standard input.")
 ]
-_Actor = Annotated[str | None, typer.Option(help="Who acts, for the history; your login name otherwise.")]
-_Reason = Annotated[str | None, typer.Option(help="Why, for the history.")]
 _Rehearsal = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")]
 
 
@@ -167,8 +165,8 @@ def _command(step: CopyStep) -> Callable[..., None]:
         older_than: _OlderThan = None,
         limit: _Limit = None,
         numbers: _Numbers = None,
-        actor: _Actor = None,
-        reason: _Reason = None,
+        actor: Actor = None,
+        reason: Reason = None,
         dry_run: _Rehearsal = False,
         db: Db = None,
         json_summary: Json = False,
@@ -188,7 +186,7 @@ def _command(step: CopyStep) -> Callable[..., None]:
             if dry_run:
                 changes = service.rehearse(step, keys)
             else:
-                changes = service.take_all(step, keys, actor=actor or _login(), reason=reason)
+                changes = service.take_all(step, keys, actor=acting(actor), reason=reason)
             if copy_ids is not None and len(copy_ids) == 1:
                 (change,) = changes
                 _tell_one(change, dry_run, json_summary)
@@ -253,13 +251,6 @@ def _number(text: str) -> int:
     if not 1 <= (number := int(text)) <= _LAST:
         raise ValueError("no number of a copy")
     return number
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        raise IntegrityError("the history wants to know who acts; name somebody with --actor") from None
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

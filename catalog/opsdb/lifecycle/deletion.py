@@ -83,7 +83,7 @@ class CopyStep(StrEnum):
     @property
     def origins(self) -> tuple[PhysicalCopyStatus, ...]:
         """States in which there is something to do."""
-        return tuple(_RULES[self].paths)
+        return tuple(_STEPS[self].paths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class VerificationReport:
 
 
 @dataclass(frozen=True, slots=True)
-class _Rule:
+class _Step:
     """One step: the states through which it leads from each state in which it makes sense."""
 
     wish: str
@@ -145,8 +145,8 @@ class _Rule:
     """Whether nothing is known of the bytes after it, until they are verified again."""
 
 
-_RULES = {
-    CopyStep.REQUEST: _Rule(
+_STEPS = {
+    CopyStep.REQUEST: _Step(
         "asked to be deleted",
         {
             _C.PRESENT: (_C.DELETION_POSSIBLE, _C.DELETION_PENDING),
@@ -155,7 +155,7 @@ _RULES = {
         },
         (_C.DELETION_PENDING, _C.DELETION_SCHEDULED, _C.DELETION_IN_PROGRESS, _C.DELETED),
     ),
-    CopyStep.SCHEDULE: _Rule(
+    CopyStep.SCHEDULE: _Step(
         "scheduled for deletion",
         {
             _C.PRESENT: (_C.DELETION_SCHEDULED,),
@@ -166,26 +166,26 @@ _RULES = {
         },
         (_C.DELETION_SCHEDULED, _C.DELETION_IN_PROGRESS, _C.DELETED),
     ),
-    CopyStep.START: _Rule(
+    CopyStep.START: _Step(
         "begun to be deleted",
         {_C.DELETION_SCHEDULED: (_C.DELETION_IN_PROGRESS,)},
         (_C.DELETION_IN_PROGRESS, _C.DELETED),
     ),
-    CopyStep.CONFIRM: _Rule("confirmed as deleted", {_C.DELETION_IN_PROGRESS: (_C.DELETED,)}, (_C.DELETED,)),
-    CopyStep.FAIL: _Rule(
+    CopyStep.CONFIRM: _Step("confirmed as deleted", {_C.DELETION_IN_PROGRESS: (_C.DELETED,)}, (_C.DELETED,)),
+    CopyStep.FAIL: _Step(
         "reported as not deleted",
         {_C.DELETION_IN_PROGRESS: (_C.DELETION_FAILED,)},
         (_C.DELETION_FAILED,),
         forgets=True,
     ),
-    CopyStep.CANCEL: _Rule(
+    CopyStep.CANCEL: _Step(
         "taken back from deletion",
         dict.fromkeys((_C.DELETION_POSSIBLE, _C.DELETION_PENDING, _C.DELETION_SCHEDULED), ()),
         SETTLED,
     ),
-    CopyStep.KEEP: _Rule("kept after a failed deletion", {_C.DELETION_FAILED: ()}, SETTLED),
-    CopyStep.UNPACK: _Rule("unpacked", {_C.PRESENT: (_C.STAGED,)}, (_C.STAGED,)),
-    CopyStep.RESTORE: _Rule("restored", {_C.STAGED: (_C.PRESENT,)}, (_C.PRESENT,), forgets=True),
+    CopyStep.KEEP: _Step("kept after a failed deletion", {_C.DELETION_FAILED: ()}, SETTLED),
+    CopyStep.UNPACK: _Step("unpacked", {_C.PRESENT: (_C.STAGED,)}, (_C.STAGED,)),
+    CopyStep.RESTORE: _Step("restored", {_C.STAGED: (_C.PRESENT,)}, (_C.PRESENT,), forgets=True),
 }
 
 
@@ -246,7 +246,7 @@ def take_steps(
     moved = [change for change in changes if change.path]
     survivors = _survivors(connection, moved, rules) if step.decides else {}
     values: dict[str, Any] = {"deleted_at": read_clock(connection)} if step is CopyStep.CONFIRM else {}
-    if _RULES[step].forgets:
+    if _STEPS[step].forgets:
         values = {"verification": Verification.NEVER, "verified_at": None}
     for path, alike in groupby(sorted(moved, key=_path), _path):
         some = list(alike)
@@ -262,7 +262,7 @@ def rehearse_steps(
 ) -> list[CopyChange]:
     """What `take_steps` would do now, decided by the same code; nothing is changed."""
     keys = sorted(set(copy_ids))
-    rule = _RULES[step]
+    rule = _STEPS[step]
     facts = _read_facts(connection, keys)
     backwards = _read_states_before(connection, keys) if step in (CopyStep.CANCEL, CopyStep.KEEP) else {}
     changes = {}
@@ -376,7 +376,7 @@ def _read_states_before(connection: sa.Connection, keys: Sequence[int]) -> dict[
 
 def _obstacle(step: CopyStep, known: _Facts) -> CatalogError | None:
     """What speaks against a step before survivors are looked at."""
-    rule = _RULES[step]
+    rule = _STEPS[step]
     if step is CopyStep.UNPACK and (known.package_id is None or known.location_type is not LocationType.PROCESSING):
         return IntegrityError("only a copy of a package is unpacked, and only at a processing location")
     if known.status in rule.done:
