@@ -45,6 +45,7 @@ from catalog.opsdb.packaging.service import PackagingService
 from catalog.opsdb.publication import read_withdrawals, restore, set_base_url, set_publication, withdraw
 from catalog.opsdb.queries import Holdings, read_holdings
 from catalog.opsdb.schema import DerivedObjects, current_revision, head_revision, upgrade
+from catalog.opsdb.staging import StagingService
 from catalog.opsdb.transfers.plan import BundleLimits
 from catalog.opsdb.transfers.service import TransferService
 from catalog.opsdb.work import RetryRules
@@ -214,6 +215,7 @@ class Catalog:
             overdue_after=timedelta(days=transfers.overdue_days),
             writing=self._publishing,
         )
+        self.staging = StagingService(self.database, _retries(transfers), self._publishing)
         self._holdings: tuple[float, PublishedHoldings] | None = None
         self._counting = Lock()
         self._examples_document: tuple[str, bytes] | None = None

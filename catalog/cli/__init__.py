@@ -41,6 +41,7 @@ _COMMANDS = (
     "registry",
     "copies",
     "transfers",
+    "staging",
 )
 _STYLE: dict[str, Any] = {"pretty_exceptions_enable": False, "rich_markup_mode": None, "add_completion": False}
 _LOG = logging.getLogger(__name__)

@@ -51,6 +51,7 @@ def record_arrivals(
     is_verified: bool,
     checksum: str | None = None,
     checksum_algorithm: ChecksumAlgorithm | None = None,
+    status: PhysicalCopyStatus = PhysicalCopyStatus.PRESENT,
 ) -> None:
     """Record that things are at a location: new copies of those that have none there, and what was found out of all.
 
@@ -63,6 +64,7 @@ def record_arrivals(
         is_verified: Whether each was compared with its size and checksum, and is whole.
         checksum: As computed there, when it is one thing.
         checksum_algorithm: Of the checksum.
+        status: Of new copies: present, or staged where packages were unpacked at once.
 
     Raises:
         IntegrityError: A copy that is there already is being deleted.
@@ -72,7 +74,8 @@ def record_arrivals(
     key = ids.c[0]
     there = sa.and_(_COPIES.c.data_location_id == location_id, _COPIES.c.status != PhysicalCopyStatus.DELETED)
     going = sa.select(_COPIES.c.id).join(ids, target == key)
-    other = going.where(there, _COPIES.c.status != PhysicalCopyStatus.PRESENT).order_by(_COPIES.c.id).limit(1)
+    alike = {PhysicalCopyStatus.PRESENT, status}
+    other = going.where(there, _COPIES.c.status.not_in(alike)).order_by(_COPIES.c.id).limit(1)
     if (found := connection.scalar(other)) is not None:
         raise IntegrityError(
             f"the copy {found}, which is there already, is not present; it is being deleted or unpacked"
@@ -87,7 +90,7 @@ def record_arrivals(
     values: dict[str, Any] = {
         "type": f"{kind}_physical_copy",
         "data_location_id": location_id,
-        "status": PhysicalCopyStatus.PRESENT,
+        "status": status,
         "verification": Verification.NEVER,
     } | known
     constants = [
