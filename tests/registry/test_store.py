@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -180,6 +181,23 @@ def test_both_ends_of_a_selection_are_included(records: RecordStore, tick: Calla
     assert chosen(1, 2) == ["1", "2"]
     assert chosen(2, 2) == ["2"]
     assert chosen(4, None) == chosen(None, -1) == []
+
+
+def test_several_publish_at_once(empty: Database) -> None:
+    """As a service and an operator may: each publication is whole, and none fails."""
+    sets = [[rendered(f"{name}", f"{name} {turn}") for name in range(30)][turn % 3 :] for turn in range(12)]
+
+    def publish(wanted: list[Rendered]) -> PublishSummary:
+        return RecordStore(empty, created_mark="<c>", updated_mark="<u>").publish(wanted)
+
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(publish, sets))
+    assert sum(summary.created for summary in done) == 30
+    found = everything(RecordStore(empty, created_mark="<c>", updated_mark="<u>"))
+    alive = [record.ivo_vor.partition(">")[2].removesuffix("</r>").split() for record in found if not record.deleted]
+    (turn,) = {int(turn) for _, turn in alive}
+    assert len(alive) == len(sets[turn])
+    assert len(found) == 30
 
 
 def test_kinds_are_selected(records: RecordStore) -> None:

@@ -101,7 +101,7 @@ def store_of(database: Database) -> RecordStore:
 
 def wait_until_published(url: str) -> None:
     """Until the records of this service, with its own address in them, can be harvested."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while f"{url}</accessURL>" not in httpx.get(f"{url}?verb=Identify").text:
         assert time.monotonic() < deadline
         time.sleep(0.1)
