@@ -7,6 +7,7 @@ states that it went through.
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import signal
@@ -96,6 +97,7 @@ def warm_up(database: Database, keys: list[int], log: int) -> None:
 
 def main(url: str, path: str, threads: str) -> None:
     """Fork a process, which has all modules loaded, for each line."""
+    logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # the server is killed all the time
     log = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     database = Database(url)
     packages = read_packages(database)
