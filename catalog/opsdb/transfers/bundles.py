@@ -161,7 +161,7 @@ class _Wants:
         sent = sa.exists().where(
             _MEMBER.c.raw_data_package_id == RawDataPackage.id,
             DataTransfer.data_transfer_package_id == _MEMBER.c.data_transfer_package_id,
-            DataTransfer.destination_location_id == place,
+            sa.func.coalesce(DataTransfer.destination_location_id, 0) == place,  # not by an index: all transfers match
             *((is_under_way(),) if self.again else ()),
         )
         return sa.and_(sa.not_(there), sa.not_(sent))
@@ -193,6 +193,7 @@ def _lies_at(places: Sequence[Place]) -> sa.ColumnElement[bool]:
     return sa.exists().where(
         PhysicalCopy.raw_data_package_id == RawDataPackage.id,
         PhysicalCopy.data_location_id.in_([place.location_id for place in places]),
+        PhysicalCopy.status != PhysicalCopyStatus.DELETED,  # the condition of the index, without which SQLite scans
         PhysicalCopy.status == PhysicalCopyStatus.PRESENT,
         PhysicalCopy.verification.not_in(_BAD),
     )

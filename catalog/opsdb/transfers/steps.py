@@ -106,6 +106,7 @@ def _may_begin(step: TransferStep) -> sa.ColumnElement[bool]:
     lies = sa.exists().where(
         PhysicalCopy.data_transfer_package_id == DataTransfer.data_transfer_package_id,
         PhysicalCopy.data_location_id == place,
+        PhysicalCopy.status != PhysicalCopyStatus.DELETED,  # the condition of the index, without which SQLite scans
         PhysicalCopy.status == PhysicalCopyStatus.PRESENT,
     )
     built = sa.exists().where(
