@@ -25,7 +25,7 @@ from catalog.adql.sqlite_functions import SQLITE_FUNCTIONS
 from catalog.adql.statement import RowRule
 from catalog.datalink import PUBLISHER_DID, LinkService, describe_links
 from catalog.db import Database, SqlFunction
-from catalog.errors import CatalogError, SettingsError
+from catalog.errors import AuthorizationError, CatalogError, SettingsError
 from catalog.formats.encoder import encode
 from catalog.formats.media import FORMATS, Format, format_for_path, parse_format
 from catalog.obscore.comparison import Difference, compare_with_fresh
@@ -35,6 +35,7 @@ from catalog.obscore.freshness import keep_resolved, refresh
 from catalog.obscore.package_obscore import package_obscore
 from catalog.obscore.record import ObsCoreRecord, read_record, render_document, write_records
 from catalog.obscore.resolve import ResolveSummary
+from catalog.opsdb.accounts import Account, AccountService
 from catalog.opsdb.attach import attach
 from catalog.opsdb.grants import ReaderGrants
 from catalog.opsdb.lifecycle.copies import CopyService
@@ -72,7 +73,7 @@ if TYPE_CHECKING:  # loaded where something is taken in: nobody else shall wait 
     from catalog.ingest.report import IngestSummary
     from catalog.ingest.synthetic.load import SyntheticSummary
 
-__all__ = ["Catalog", "InitSummary", "PublishedHoldings", "open_catalog"]
+__all__ = ["Catalog", "InitSummary", "PublishedHoldings", "as_caller", "open_catalog"]
 
 Progress = Callable[[int, int | None], None]
 """Called with how many are done and how many there are, if that is known."""
@@ -99,6 +100,11 @@ class PublishedHoldings:
 
     held: Holdings
     published: int
+
+
+def as_caller(account: Account) -> Caller:
+    """Who asks, of somebody who has logged in."""
+    return Caller(account.username, account.roles, account.programmes)
 
 
 def open_catalog(source: str | Settings | None = None) -> Catalog:
@@ -139,6 +145,7 @@ class Catalog:
             functions=[SqlFunction(*function) for function in SQLITE_FUNCTIONS],
             timeout_s=settings.tap.sync_timeout_s,
         )
+        self.accounts = AccountService(self.database)
         self.tap = QueryService(
             self.database,
             self.schemas,
@@ -174,6 +181,7 @@ class Catalog:
             self.uploads,
             self._job_files,
             limits=RowLimits(settings.tap.async_maxrec_default, settings.tap.async_maxrec_hard),
+            caller_named=self._caller_named,
         )
         self.jobs = JobService(
             self._job_store,
@@ -535,6 +543,12 @@ class Catalog:
             Info("service_protocol", "ivo://ivoa.net/std/TAP"),
             *contact,
         )
+
+    def _caller_named(self, username: str) -> Caller:
+        account = self.accounts.by_name(username)
+        if account is None:
+            raise AuthorizationError("the owner of the job may not log in any more")
+        return as_caller(account)
 
     @staticmethod
     def _rule(caller: Caller) -> RowRule:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from catalog.access import Caller
+from catalog.access import ANONYMOUS, Caller
 from catalog.adql.parser import parse
 from catalog.dali import TapParameters, UploadedFile, parse_parameters
 from catalog.formats.encoder import encode
@@ -30,13 +30,23 @@ class TapWork:
         uploads: Reads the tables that jobs bring.
         files: Where the files of jobs are.
         limits: Bounds of MAXREC.
+        caller_named: What somebody who could log in when a job was made may see now; raises when nothing.
     """
 
-    def __init__(self, tap: QueryService, uploads: UploadService, files: ResultStore, *, limits: RowLimits) -> None:
+    def __init__(
+        self,
+        tap: QueryService,
+        uploads: UploadService,
+        files: ResultStore,
+        *,
+        limits: RowLimits,
+        caller_named: Callable[[str], Caller],
+    ) -> None:
         self._tap = tap
         self._uploads = uploads
         self._files = files
         self._limits = limits
+        self._caller_named = caller_named
 
     def check(self, job: Job) -> None:
         """See whether something can come of a job, without asking the database or fetching anything.
@@ -62,7 +72,7 @@ class TapWork:
         """
         params = parse_parameters(job.pairs())
         form = _format(params)
-        caller = Caller(job.owner)
+        caller = ANONYMOUS if job.owner is None else self._caller_named(job.owner)
         with self._opened(job, params, control) as uploads:
             if not params.uploads:
                 limit = self._limits.cut(params.maxrec)

@@ -22,6 +22,7 @@ from catalog.errors import CatalogError, NotFoundError, UnavailableError, UsageE
 from catalog.web import datalink, oai, pages, tap
 from catalog.web.admission import Admission
 from catalog.web.housekeeping import keep_house, keep_registry
+from catalog.web.identity import Identification
 from catalog.web.responses import as_fault, fault_headers, fault_response, fault_status
 from catalog.web.waiting import PhaseWatch
 from catalog.wiring import Catalog
@@ -61,6 +62,12 @@ def create_app(catalog: Catalog, *, is_housekeeper: bool = True) -> Starlette:
     app.state.phase_watch = PhaseWatch(catalog.jobs.phases)
     catalog.jobs.on_change(app.state.phase_watch.changed)
     app.state.admission = Admission(catalog.settings.tap.sync_concurrency, wait_s=_QUEUE_SECONDS)
+    app.add_middleware(
+        Identification,
+        accounts=catalog.accounts,
+        realm=catalog.settings.publication.authority,
+        offers=_FOR_PROGRAMS,
+    )
     app.add_middleware(
         CORSMiddleware,
         allow_origins=["*"],

@@ -1,15 +1,49 @@
-"""Who asks for jobs, as far as it is known: by the address that an anonymous request came from."""
+"""Who asks: credentials become a `Caller`; who gives none is anonymous, and known by an address at most.
+
+Wrong credentials are refused and never taken for none. Anonymous answers say that one may log in, as SSO 2.0 has it, as
+soon as there is somebody who can.
+"""
 
 from __future__ import annotations
 
-from starlette.requests import Request
+import base64
+import binascii
+import logging
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import partial
 
+import anyio
+from anyio.to_thread import run_sync
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from catalog.access import ANONYMOUS, Caller
+from catalog.errors import AuthenticationError, CatalogError, QuotaError
+from catalog.opsdb.accounts import Account, AccountService
 from catalog.uws.job import Client
 from catalog.web.proxies import client_address, public_url
+from catalog.wiring import as_caller
 
-__all__ = ["client_of", "lister_of"]
+__all__ = ["Identification", "caller_of", "client_of", "lister_of"]
 
+_LOG = logging.getLogger(__name__)
 _BEHIND = "somewhere behind"  # no address begins like this
+_CALLER = "catalog.caller"
+_OFFER_SECONDS = 30.0  # how soon the world is told that somebody can log in
+_HASHES_AT_ONCE = 2  # each takes 64 MiB and a core
+_FAILURES = 10
+_FAILURE_SECONDS = 60.0
+_ADDRESSES = 10_000  # that failures are remembered of
+
+
+def caller_of(request: Request) -> Caller:
+    """Who asks, with what credentials say."""
+    caller: Caller = request.scope.get(_CALLER, ANONYMOUS)
+    return caller
 
 
 def client_of(request: Request) -> Client:
@@ -18,6 +52,9 @@ def client_of(request: Request) -> Client:
     Who comes through a proxy that is not trusted may be anybody, and shares the bounds of all who come that way: a
     header that anybody can send does not free from them.
     """
+    username = caller_of(request).username
+    if username is not None:
+        return Client(owner=username)
     address = client_address(request)
     if address is None and request.client is not None:
         return Client(origin=f"{_BEHIND} {request.client.host}")
@@ -25,11 +62,132 @@ def client_of(request: Request) -> Client:
 
 
 def lister_of(request: Request) -> Client:
-    """Whose jobs are listed: nobody's, unless the address is known and the request is no other site's.
+    """Whose jobs are listed: an anonymous caller's only if the address is known and the request is no other site's.
 
     A browser sends ``Origin`` with what a page of another site asks. That page shall not see what the person before the
     browser has asked.
     """
+    username = caller_of(request).username
+    if username is not None:
+        return Client(owner=username)
     origin = request.headers.get("origin")
     is_foreign = origin is not None and not f"{public_url(request)}/".startswith(f"{origin}/")
     return Client() if is_foreign else Client(origin=client_address(request))
+
+
+@dataclass(slots=True)
+class _Failures:
+    count: int
+    until: float
+
+
+class Identification:
+    """Finds out who asks, before anything is done.
+
+    Args:
+        app: What is asked.
+        accounts: Who may log in.
+        realm: What credentials are for, as clients show it.
+        offers: Beginnings of the paths whose answers say that one may log in.
+    """
+
+    def __init__(self, app: ASGIApp, *, accounts: AccountService, realm: str, offers: tuple[str, ...]) -> None:
+        self._app = app
+        self._accounts = accounts
+        self._challenge = f'Basic realm="{realm}", charset="UTF-8", Bearer realm="{realm}"'
+        self._offers = offers
+        self._hashing = anyio.CapacityLimiter(_HASHES_AT_ONCE)
+        self._failures: OrderedDict[str, _Failures] = OrderedDict()
+        self._offered = (False, 0.0)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, by ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).getlist("authorization")
+        caller = await self._identify(Request(scope), given) if given else ANONYMOUS
+        scope[_CALLER] = caller
+        is_for_programs = scope["path"].startswith(self._offers)
+        challenges = is_for_programs and caller.username is None and await self._is_offered()
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                if is_for_programs:
+                    headers.add_vary_header("Authorization")
+                if caller.username is not None:
+                    headers["x-vo-authenticated"] = caller.username
+                    headers["cache-control"] = "private"
+                elif challenges:
+                    headers.setdefault("www-authenticate", self._challenge)
+            await send(message)
+
+        await self._app(scope, receive, with_headers)
+
+    async def _identify(self, request: Request, given: list[str]) -> Caller:
+        """The caller whose credentials these are.
+
+        Raises:
+            AuthenticationError: They are nobody's, or in a form that is not known.
+            QuotaError: There were too many wrong ones from this address.
+        """
+        scheme, _, credentials = given[0].partition(" ")
+        known = {"basic": self._by_password, "bearer": self._by_token}
+        if len(given) > 1 or scheme.lower() not in known:
+            raise self._refused("credentials come once, as 'Authorization: Basic …' or 'Authorization: Bearer …'")
+        address = client_address(request) or f"{_BEHIND} {request.client.host if request.client else ''}"
+        self._check_patience(address)
+        account = await known[scheme.lower()](credentials.strip())
+        if account is None:
+            self._count_failure(address)
+            what = (
+                "the token is unknown, expired or revoked" if scheme.lower() == "bearer" else "wrong name or password"
+            )
+            raise self._refused(what)
+        return as_caller(account)
+
+    async def _by_token(self, secret: str) -> Account | None:
+        return await run_in_threadpool(self._accounts.by_token, secret)
+
+    async def _by_password(self, credentials: str) -> Account | None:
+        try:
+            username, colon, password = base64.b64decode(credentials, validate=True).decode("utf-8").partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            raise self._refused("the credentials cannot be read; expected name:password in UTF-8 and Base64") from None
+        if not colon:
+            raise self._refused("the credentials have no colon; expected name:password in Base64")
+        return await run_sync(partial(self._accounts.by_password, username, password), limiter=self._hashing)
+
+    def _refused(self, message: str) -> AuthenticationError:
+        return AuthenticationError(message, challenge=self._challenge, hint="Or leave credentials out.")
+
+    def _check_patience(self, address: str) -> None:
+        failures = self._failures.get(address)
+        if failures is None:
+            return
+        left = failures.until - time.monotonic()
+        if left <= 0:
+            del self._failures[address]
+        elif failures.count >= _FAILURES:
+            raise QuotaError("too many wrong credentials came from your address", retry_after=max(1, round(left)))
+
+    def _count_failure(self, address: str) -> None:
+        failures = self._failures.setdefault(address, _Failures(0, time.monotonic() + _FAILURE_SECONDS))
+        failures.count += 1
+        self._failures.move_to_end(address)
+        while len(self._failures) > _ADDRESSES:
+            self._failures.popitem(last=False)
+
+    async def _is_offered(self) -> bool:
+        """Whether anybody can log in, as it was some seconds ago."""
+        known, asked_at = self._offered
+        now = time.monotonic()
+        if asked_at == 0.0 or now - asked_at > _OFFER_SECONDS:
+            self._offered = known, now  # others do not wait meanwhile
+            try:
+                known = await run_in_threadpool(self._accounts.is_offered)
+            except CatalogError as fault:
+                _LOG.warning("whether anybody can log in is not known: %s", fault.message)
+            self._offered = known, now
+        return known

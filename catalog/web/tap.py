@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from catalog.access import Caller
 from catalog.dali import TapParameters, parse_detail, parse_parameters
 from catalog.errors import CatalogError, QueryTimeoutError
 from catalog.formats.encoder import encode
@@ -19,6 +20,7 @@ from catalog.vo.table import TableStream
 from catalog.vosi import render_availability, render_capabilities, render_table, render_tables
 from catalog.web import uws
 from catalog.web.documents import XML, document_response
+from catalog.web.identity import caller_of
 from catalog.web.parameters import Form, read_form, read_pairs
 from catalog.web.proxies import public_url
 from catalog.web.responses import Answer, StreamResponse, as_fault, fault_response
@@ -50,7 +52,7 @@ async def sync(request: Request) -> Response:
         form.close()
         raise
     return StreamResponse(
-        partial(_prepare, catalog, params, form, public_url(request, request.url.path)),
+        partial(_prepare, catalog, params, form, caller_of(request), public_url(request, request.url.path)),
         admission=request.app.state.admission,
         refuse=lambda error: fault_response(
             _offer_async(request, as_fault(error)), request=request, query=params.query
@@ -69,12 +71,12 @@ def _offer_async(request: Request, fault: CatalogError) -> CatalogError:
     return QueryTimeoutError(fault.message, hint=" ".join(filter(None, (fault.hint, offer))))
 
 
-def _prepare(catalog: Catalog, params: TapParameters, form: Form, url: str) -> Answer:
+def _prepare(catalog: Catalog, params: TapParameters, form: Form, caller: Caller, url: str) -> Answer:
     fmt = parse_format(params.responseformat) if params.responseformat else DEFAULT_FORMAT
     uploads = catalog.uploads.open(params.uploads, form.files)
     try:
         life_s = catalog.settings.tap.sync_answer_s
-        rows = catalog.query(params.query, maxrec=params.maxrec, life_s=life_s, uploads=uploads)
+        rows = catalog.query(params.query, caller=caller, maxrec=params.maxrec, life_s=life_s, uploads=uploads)
     except BaseException:
         uploads.close()
         raise

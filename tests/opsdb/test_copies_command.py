@@ -153,7 +153,6 @@ def test_a_buffer_is_freed_at_once(
     assert (code, json.loads(out)) == (0, {"moved": {}, "already": 3, "refused": {}})
 
 
-
 def test_verifications_come_from_a_file(run: Run, copies: dict[str, int], tmp_path: Path) -> None:
     told = tmp_path / "checked.csv"
     told.write_text(

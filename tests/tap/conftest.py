@@ -34,6 +34,7 @@ def catalog(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     with open_catalog(url) as opened:
         opened.init()
         opened.load_synthetic(packages=60, seed=3)
+        opened.accounts.add_user("alice")
         yield opened
 
 

@@ -39,6 +39,7 @@ def front(values: dict[str, str]) -> Iterator[Catalog]:
     with Catalog(Settings.model_validate(sections)) as catalog:
         catalog.init()
         catalog.load_synthetic(packages=40, seed=3)
+        catalog.accounts.add_user("alice")
         yield catalog
 
 
