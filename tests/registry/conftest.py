@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from catalog import Catalog, open_catalog
 from catalog.db import Database
+from catalog.opsdb.models import RegistryCoverage, RegistryRecord
 from catalog.registry.schemas import SchemaSet
 
 Copies = Callable[[], str]
@@ -52,11 +54,20 @@ def copy_of_filled(engine: str, request: pytest.FixtureRequest, tmp_path_factory
     return copies(engine, request, tmp_path_factory, packages=60)
 
 
-@pytest.fixture
-def empty(copy_of_empty: Copies) -> Iterator[Database]:
-    """A database with every table and no row."""
+@pytest.fixture(scope="session")
+def emptied(copy_of_empty: Copies) -> Iterator[Database]:
+    """A database for all tests of records: making one for each takes longer than they do."""
     with Database(copy_of_empty()) as opened:
         yield opened
+
+
+@pytest.fixture
+def empty(emptied: Database) -> Database:
+    """A database with every table, and no row in those of the registry."""
+    with emptied.begin() as connection:
+        for table in (RegistryRecord, RegistryCoverage):
+            connection.execute(sa.delete(table))
+    return emptied
 
 
 @pytest.fixture
