@@ -525,8 +525,11 @@ class Catalog:
 
     @contextmanager
     def _publishing(self) -> Iterator[sa.Connection]:
-        """A writing transaction whose changes are published as it commits."""
-        with self.session() as session:
+        """A writing transaction whose changes are published as it commits, and that no loss of power undoes."""
+        with (
+            self.database.begin(durable=True) as connection,
+            keep_resolved(Session(connection, join_transaction_mode="rollback_only")) as session,
+        ):
             yield session.connection()
             session.commit()
 

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from catalog import open_catalog
 from catalog.cli import main
 from catalog.db import Database
+from catalog.errors import NotFoundError
 from catalog.opsdb.models import DataTransferPackage, DataTransferRoute, RawDataFile, RawDataPackage, Site
 
 EXECUTED = UUID("00000000-0000-4000-8000-0000000000ee")
@@ -107,3 +108,20 @@ def test_wrong_arguments_are_told(run: Run, arguments: tuple[str, ...], says: st
     code, _, err = run("transfers", *arguments)
     assert code == 2
     assert says in err
+
+
+def test_what_is_built_is_published_at_once_and_what_is_refused_is_not(run: Run, observed: Database) -> None:
+    url = observed.engine.url.render_as_string(hide_password=False)
+    run("packages", "build")
+    with open_catalog(url) as catalog:
+        task = catalog.packaging.take(actor="b")
+        assert task is not None
+        did = f"ivo://ccat.example/raw?{task.package_id}"
+        known: dict[str, Any] = {"attempt": 1, "size_bytes": 20, "checksum": "ab" * 32, "actor": "b"}
+        with pytest.raises(NotFoundError):
+            catalog.packaging.complete(task.package_id, location="ccat/nowhere", **known)
+        with pytest.raises(NotFoundError):
+            catalog.record(did)
+        assert catalog.packaging.complete(task.package_id, location="ccat/buffer", **known).is_new
+        assert catalog.record(did).as_dict()["access_estsize"] == 1
+    assert run("refresh", "--check")[0] == 0
