@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
 from types import ModuleType
@@ -47,6 +48,7 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.rglob("*.md")])
 PAGES_THAT_RUN = {
     "README.md": "demo",
     "docs/tutorial.md": "demo",
+    "docs/tutorial-copies.md": "empty",
     "docs/how-to/ask.md": "demo",
     "docs/how-to/export.md": "demo",
     "docs/how-to/free.md": "demo",
@@ -56,8 +58,13 @@ PAGES_THAT_RUN = {
 }
 """Page, and the catalog that its examples begin with."""
 
+PAGES_ON_BOTH_ENGINES = ("docs/tutorial-copies.md",)
+"""Pages whose examples print the same on PostgreSQL."""
+
 SHOWN_URL = "http://127.0.0.1:8080"
 SHOWN_FOLDER = "/home/you/work"
+SHOWN_DAY = "2027-04-02"
+SHOWN_TIME = f"{SHOWN_DAY}T09:00:00Z"
 START_SECONDS = 120.0
 
 FENCE = re.compile(r"^```([\w{}]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -129,13 +136,15 @@ for line in sys.stdin:
 class Place:
     """A folder to run examples in, with one Python session, and perhaps a service on its catalog."""
 
-    def __init__(self, folder: Path, base_url: str) -> None:
+    def __init__(self, folder: Path, base_url: str, **settings: str) -> None:
         self._folder = folder
         self._base_url = base_url
+        self._environment = {**environment(), **settings}
+        self._begun = datetime.now(UTC)
         self._session = subprocess.Popen(
             [sys.executable, "-c", PYTHON_SESSION],
             cwd=folder,
-            env=environment(),
+            env=self._environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -146,6 +155,8 @@ class Place:
         code = block.code.replace(SHOWN_URL, self._base_url)
         failed, output = self._shell(code) if block.language == "sh" else self._python(code)
         output = output.replace(self._base_url, SHOWN_URL).replace(str(self._folder), SHOWN_FOLDER)
+        for day in {f"{moment:%Y-%m-%d}" for moment in (self._begun, datetime.now(UTC))}:
+            output = re.sub(rf"{day}T\d\d:\d\d:\d\dZ", SHOWN_TIME, output).replace(day, SHOWN_DAY)
         return failed, "".join(f"{line.rstrip()}\n" for line in output.splitlines())
 
     def close(self) -> None:
@@ -155,7 +166,7 @@ class Place:
         done = subprocess.run(
             ["bash", "-c", code],
             cwd=self._folder,
-            env=environment(),
+            env=self._environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -253,7 +264,19 @@ def wait_for(base_url: str, process: subprocess.Popen[bytes], log: Path) -> None
 def test_examples_do_what_the_page_shows(
     place: Place, request: pytest.FixtureRequest, find_program: Callable[[str], str]
 ) -> None:
-    page = ROOT / request.node.callspec.params["place"]
+    run_page(ROOT / request.node.callspec.params["place"], place, find_program)
+
+
+@pytest.mark.parametrize("page", PAGES_ON_BOTH_ENGINES)
+def test_examples_do_the_same_on_postgresql(
+    page: str, postgres_server: Any, tmp_path: Path, find_program: Callable[[str], str]
+) -> None:
+    with closing(Place(tmp_path, SHOWN_URL, CATALOG_DATABASE_URL=postgres_server.create_database())) as place:
+        run_page(ROOT / page, place, find_program)
+
+
+def run_page(page: Path, place: Place, find_program: Callable[[str], str]) -> None:
+    """Run the examples of a page; what they print is what it shows."""
     text = read(page)
     found = runnable_blocks(text)
     assert found
