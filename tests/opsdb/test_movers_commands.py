@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -125,3 +126,26 @@ def test_what_is_built_is_published_at_once_and_what_is_refused_is_not(run: Run,
         assert catalog.packaging.complete(task.package_id, location="ccat/buffer", **known).is_new
         assert catalog.record(did).as_dict()["access_estsize"] == 1
     assert run("refresh", "--check")[0] == 0
+
+
+def test_a_manifest_reports_many_packages_that_were_planned(run: Run, observed: Database, tmp_path: Path) -> None:
+    run("packages", "build")
+    record = {
+        "telescope": "FYST",
+        "instrument": "CHAI",
+        "module": "LFA",
+        "executed_obs_unit": {"id": str(EXECUTED)},
+        "sequence": 2,
+        "size_bytes": 20,
+        "checksum": "ab" * 32,
+        "copies": ["ccat/buffer"],
+    }
+    manifest = tmp_path / "built.jsonl"
+    manifest.write_text(json.dumps(record) + "\n")
+    code, out, err = run("ingest", manifest, "--json")
+    assert (code, json.loads(out)["completed"]) == (0, 1), err
+    assert json.loads(run("ingest", manifest, "--json")[1])["unchanged"] == 1
+    with observed.session() as session:
+        package = session.scalars(sa.select(RawDataPackage).where(RawDataPackage.sequence == 2)).one()
+        assert (package.status, package.size_bytes, len(package.files)) == ("completed", 20, 1)
+    assert run("packages", "start")[0] == 1
