@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import textwrap
@@ -10,7 +9,7 @@ import tracemalloc
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4, uuid5
@@ -75,9 +74,9 @@ def test_a_package_is_as_large_as_the_limit_and_no_larger(second: int, packages:
     assert len(planned([file("a.fits", 40), file("b.fits", second)])) == packages
 
 
-@pytest.mark.parametrize(("size", "packages"), [(99, [["a", "b"], ["c"]]), (100, [["a", "b"], ["c"]])])
-def test_a_file_up_to_the_limit_shares_a_package_with_what_takes_no_room(size: int, packages: list[list[str]]) -> None:
-    assert planned([file("a", size), file("b", 0), file("c", 5)])[0][:1] == packages[0][:1]
+@pytest.mark.parametrize("size", [99, 100])
+def test_a_file_up_to_the_limit_shares_a_package_with_what_takes_no_room(size: int) -> None:
+    assert planned([file("a", size), file("b", 0), file("c", 5)]) == [["a", "b"], ["c"]]
 
 
 def test_a_file_above_the_limit_is_packaged_alone() -> None:
@@ -218,7 +217,6 @@ class Filed:
     database: Database
     module_id: int = 0
     location: str = "ccat/buffer"
-    made: list[UUID] = field(default_factory=list)
 
     def record(self, *files: tuple[str, int | None], unit: UUID | None = UNIT) -> None:
         with self.database.begin() as connection:
@@ -538,9 +536,9 @@ def test_builders_at_once_never_get_the_same_package(filed: Filed) -> None:
     assert len(keys) == len(set(keys)) == 60
 
 
-def test_the_machine_has_room_for_many_files(filed: Filed) -> None:
-    """Not a measurement; that many files are written set-based and in their order."""
-    count = int(os.environ.get("CATALOG_MANY_FILES", "30000"))
+def test_many_files_are_written_in_several_transactions(filed: Filed) -> None:
+    """More files than one transaction takes; `make bench` measures more."""
+    count = 30_000
     columns = ("id", "instrument_module_id", "executed_obs_unit_id", "name", "relative_path", "size_bytes")
     with filed.database.begin() as connection:
         rows = (

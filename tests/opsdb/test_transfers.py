@@ -540,7 +540,7 @@ def test_the_most_urgent_goes_first_then_what_was_observed_first(world: World) -
 
 def test_an_execution_goes_when_all_of_it_is_built_or_it_has_waited_too_long(world: World) -> None:
     execution = uuid4()
-    built = world.packages(200, execution=execution)
+    world.packages(200, execution=execution)
     world.run(
         sa.insert(RawDataFile).values(
             id=uuid4(),
@@ -561,7 +561,6 @@ def test_an_execution_goes_when_all_of_it_is_built_or_it_has_waited_too_long(wor
     done = {"status": Status.COMPLETED, "checksum": SHA, "checksum_algorithm": "sha256"}
     world.run(sa.update(RawDataPackage).where(RawDataPackage.id.in_(half)).values(done))
     assert world.plan()[0].packages == 2
-    assert len(built) == 1
 
 
 def test_a_copy_that_is_going_or_bad_is_no_origin(world: World) -> None:

@@ -45,7 +45,10 @@ def settle_packages(connection: sa.Connection, bundle_id: UUID, *, actor: str, r
 
 
 def fail_packages(connection: sa.Connection, bundle_id: UUID, *, actor: str, reason: str) -> None:
-    """Move packages of a bundle that has failed for good, and that nothing else brings anywhere; as above."""
+    """Move packages of a bundle that has failed for good, and that nothing else brings anywhere.
+
+    Arguments as `settle_packages`.
+    """
     settle_packages(connection, bundle_id, actor=actor, reason=reason)
     travels = sa.exists().where(
         _MEMBER.raw_data_package_id == RawDataPackage.id,
