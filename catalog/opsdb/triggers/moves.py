@@ -105,7 +105,7 @@ def _record(governed: Governed, engine: str) -> list[str]:
     if engine == "sqlite":
         return [f"CREATE TRIGGER {name} AFTER {event} BEGIN {body} END"]
     return [
-        create_function(name, f"{body} RETURN NULL;"),
+        create_function(name, f"{body} RETURN NULL;", for_each_row=True),
         f"CREATE TRIGGER {name} AFTER {event} EXECUTE FUNCTION catalog.{name}()",
     ]
 
