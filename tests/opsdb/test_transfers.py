@@ -495,6 +495,28 @@ def test_a_failure_to_one_destination_leaves_the_other(world: World) -> None:
     assert world.one(state) == "archived"
 
 
+def test_a_failure_to_one_destination_does_not_undo_the_arrival_at_another(world: World) -> None:
+    world.run(sa.update(DataLocation).where(DataLocation.name == "ithaca").values(active=False))
+    add_route(world, "ccat_to_us", "us")
+    (package,) = world.packages(120)
+    service = world.service()
+    _, (bundle,) = world.plan(service)
+    assert sorted(bundle.destinations) == ["cologne/archive", "us/relay"]
+    carry(service, BUNDLE)
+    tasks = [service.take(MOVE, actor="m"), service.take(MOVE, actor="m")]
+    for task in tasks:
+        assert task is not None
+        if "/relay/" in str(task.destination_path):
+            service.complete(MOVE, task.key, attempt=1, actor="m", checksum=SHA)
+            carry(service, UNPACK)
+    for task in tasks:
+        assert task is not None
+        if "/relay/" not in str(task.destination_path):
+            service.fail(MOVE, task.key, attempt=1, reason="no use", actor="m", is_final=True)
+    assert world.one(sa.select(RawDataPackage.state).where(RawDataPackage.id == package)) == "transferring"
+    assert world.consistent([package])
+
+
 def test_a_failed_step_rests_twice_as_long_each_time(world: World) -> None:
     rules = RetryRules(5, 300.0, 1000.0)
     assert [rules.rest(count).total_seconds() for count in (1, 2, 3, 4, 400)] == [300, 600, 1000, 1000, 1000]

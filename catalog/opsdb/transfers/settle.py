@@ -9,7 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from catalog.opsdb.enums import PackageState
-from catalog.opsdb.lifecycle.package_state import select_states
+from catalog.opsdb.lifecycle.package_state import Ground, select_states
 from catalog.opsdb.lifecycle.traffic import is_under_way
 from catalog.opsdb.models import DataTransfer, RawDataPackage, data_transfer_package_member
 from catalog.opsdb.work import governed_by, move_rows
@@ -45,7 +45,7 @@ def settle_packages(connection: sa.Connection, bundle_id: UUID, *, actor: str, r
 
 
 def fail_packages(connection: sa.Connection, bundle_id: UUID, *, actor: str, reason: str) -> None:
-    """Move packages of a bundle that has failed for good, and that nothing else brings anywhere.
+    """Move packages of a bundle that has failed for good, that nothing else brings anywhere, and that are nowhere else.
 
     Arguments as `settle_packages`.
     """
@@ -55,10 +55,13 @@ def fail_packages(connection: sa.Connection, bundle_id: UUID, *, actor: str, rea
         DataTransfer.data_transfer_package_id == _MEMBER.data_transfer_package_id,
         is_under_way(),
     )
+    states = select_states(partial(_among, members_of(bundle_id))).subquery()
+    arrived = sa.select(states.c.package_id).where(states.c.ground == str(Ground.ARRIVED))
     stranded = sa.and_(
         RawDataPackage.id.in_(members_of(bundle_id)),
         RawDataPackage.state == PackageState.TRANSFERRING,
         sa.not_(travels),
+        RawDataPackage.id.not_in(arrived),
     )
     move_rows(connection, _STATE, stranded, PackageState.FAILED, actor=actor, reason=reason)
 
