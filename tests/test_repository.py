@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
-TARGETS = ["run", "test", "check", "bench", "docs", "help"]
+TARGETS = ["run", "test", "check", "bench", "soak", "docs", "help"]
 REGISTRIES = [  # in pieces, so that this file does not name them either
     ("pypi", "org"),
     ("pythonhosted", "org"),

@@ -41,7 +41,7 @@ def settled(catalog: Database, world: Any) -> Any:
     tuned = {"configuration": w.co43, "module_configurations": [w.fine], "sub_program": w.deep, "obs_mode": w.otf}
     w.things["packages"] = [
         w.package(w.unit(w.orion, obs_unit=tuned), w.lfa, files=2, metadata={"obs_title": "stated"}),
-        w.package(w.unit(w.jupiter), files=1),
+        w.package(w.unit(w.jupiter), files=1, copies=0),
         w.package(w.unit(w.stripe, program=w.closed)),
         w.package(w.unit(None, program=w.cal), w.weather, size=None),
     ]
@@ -118,7 +118,7 @@ ORM_CHANGES: dict[str, Callable[[Any], object]] = {
     "an execution ends later": lambda w: setattr(w.packages[2].executed_obs_unit, "end_time", START + 2 * HOUR),
     "an execution runs again": lambda w: setattr(w.packages[1].executed_obs_unit, "end_time", None),
     "a file ends later": lambda w: setattr(w.packages[1].files[0], "end_time", START + 2 * HOUR),
-    "a file leaves its package": lambda w: setattr(w.packages[0].files[0], "package", None),
+    "a file leaves its package": lambda w: setattr(w.packages[1].files[0], "package", None),
     "files come": add_files,
     "metadata override": lambda w: setattr(w.packages[0].package_metadata, "s_fov", 2.0),
     "metadata come": lambda w: setattr(w.packages[1], "package_metadata", RawDataPackageMetadata(em_min=1e-3)),
@@ -167,7 +167,10 @@ PLAIN_CHANGES = {
     "an execution ends": "UPDATE ops.executed_obs_unit SET end_time = start_time",
     "metadata go": "DELETE FROM ops.raw_data_package_metadata",
     "set-ups are no longer used": "DELETE FROM ops.obs_unit_module_configuration",
-    "files leave": "UPDATE ops.raw_data_file SET raw_data_package_id = NULL",
+    "files leave": (  # those whose package was found whole stay
+        "UPDATE ops.raw_data_file SET raw_data_package_id = NULL WHERE raw_data_package_id NOT IN "
+        "(SELECT raw_data_package_id FROM ops.physical_copy WHERE raw_data_package_id IS NOT NULL)"
+    ),
     "an observation loses its source": "UPDATE ops.obs_unit SET source_id = NULL",
     "a programme releases": "UPDATE ops.observing_program SET release_months = 1 WHERE short_name = 'GEco'",
     "a package grows": "UPDATE ops.raw_data_package SET content_format = 'image/fits'",

@@ -94,11 +94,21 @@ CHECKS = [
     ("UPDATE ops.physical_copy SET status = 'gone'", "physical_copy", "status must be one of present, staged, "),
     ("UPDATE ops.physical_copy SET verification = 'good'", "physical_copy", "verification must be one of never, ok, "),
     (
-        "UPDATE ops.physical_copy SET raw_data_file_id = NULL",
+        (
+            "INSERT INTO ops.physical_copy (type, data_location_id, status, verification) "
+            "VALUES ('raw_data_file_physical_copy', 1, 'present', 'never')"
+        ),
         "physical_copy",
         "a copy refers to exactly the one target",
     ),
-    ("UPDATE ops.data_location SET location_type = 'attic'", "data_location", "location_type must be one of source, "),
+    (
+        (
+            "INSERT INTO ops.data_location (site_id, name, location_type, storage_type, active, priority) "
+            "VALUES (1, 'x', 'attic', 'disk', true, 0)"
+        ),
+        "data_location",
+        "location_type must be one of source, ",
+    ),
     ("UPDATE ops.staging_job SET status = 'done'", "staging_job", "status must be one of pending, "),
     ("UPDATE ops.staging_job SET retry_count = -1", "staging_job", "retry_count must not be negative"),
     (

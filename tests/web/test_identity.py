@@ -233,6 +233,7 @@ def phase_in(service: Any, job: str) -> str:
         return str(found.scalar_one())
 
 
+@pytest.mark.filterwarnings("ignore:unclosed <socket", "ignore::pytest.PytestUnraisableExceptionWarning")  # pyvo's
 def test_pyvo_asks_as_somebody(service: Any, token: str) -> None:
     for session in (requests.Session(), requests.Session()):
         session.headers.update(bearer(token))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from catalog.opsdb.triggers.dialect import PREFIX, clock, create_function, differ, physical
+from catalog.opsdb.triggers.dialect import PREFIX, clock, create_function, differ, is_not_now, physical
 
 __all__ = ["clock_statements"]
 
@@ -33,13 +33,15 @@ def clock_statements(tables: list[sa.Table], engine: str) -> list[str]:
 def _own_clock(table: sa.Table, engine: str) -> str:
     name = f"{PREFIX}clock_{table.name}"
     target = physical(table, engine)
-    changed = differ(table.columns.keys(), engine)
     if engine == "postgresql":
+        changed = differ(table.columns.keys(), engine)
         return (
             f"CREATE TRIGGER {name} BEFORE UPDATE ON {target} FOR EACH ROW WHEN {changed} "
             f"EXECUTE FUNCTION catalog.{_FUNCTION}()"
         )
-    return (
+    others = differ((column.name for column in table.columns if column.name != "updated_at"), engine)
+    changed = f"({others} OR (OLD.updated_at IS NOT NEW.updated_at AND {is_not_now('NEW.updated_at')}))"
+    return (  # its own update sets the present time, and so ends here where triggers are recursive
         f"CREATE TRIGGER {name} AFTER UPDATE ON {target} FOR EACH ROW WHEN {changed} BEGIN "
         f"UPDATE {target} SET created_at = OLD.created_at, updated_at = {clock('OLD.updated_at', engine)} "
         "WHERE rowid = NEW.rowid; END"

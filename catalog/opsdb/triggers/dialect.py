@@ -16,6 +16,7 @@ __all__ = [
     "create_function",
     "differ",
     "execute",
+    "is_not_now",
     "physical",
     "quoted",
     "refusal",
@@ -56,6 +57,14 @@ def differ(columns: Iterable[str], engine: str) -> str:
     return "(" + " OR ".join(f'OLD."{name}" {operator} NEW."{name}"' for name in columns) + ")"
 
 
+_SQLITE_NOW = "strftime('%Y-%m-%dT%H:%M:%f', 'now')"  # the same throughout a statement
+
+
+def is_not_now(column: str) -> str:
+    """Condition on SQLite: a time is another than that of the statement, by its milliseconds."""
+    return f"substr({column}, 1, 23) <> {_SQLITE_NOW}"
+
+
 def clock(column: str, engine: str) -> str:
     """Now, but always after the time in ``column``: two changes within one tick of the clock are told apart.
 
@@ -63,7 +72,7 @@ def clock(column: str, engine: str) -> str:
     """
     if engine != "sqlite":
         return f"greatest(clock_timestamp(), {column} + interval '1 microsecond')"
-    now = "strftime('%Y-%m-%dT%H:%M:%f000', 'now')"
+    now = f"({_SQLITE_NOW} || '000')"
     bumped = f"substr({column}, 1, 23) || substr('00' || (substr({column}, 24) + 1), -3)"
     return f"CASE WHEN {now} > {column} THEN {now} WHEN substr({column}, 24) < '999' THEN {bumped} ELSE {column} END"
 
