@@ -14,8 +14,7 @@ from catalog.opsdb.enums import ChecksumAlgorithm
 from catalog.opsdb.packaging.build import PackagingSummary
 from catalog.opsdb.packaging.plan import PlannedPackage
 from catalog.opsdb.packaging.service import PackageTask
-from catalog.opsdb.work import WorkChange
-from catalog.terminal.acting import Actor, Reason, acting
+from catalog.terminal.acting import Actor, Attempt, Final, Reason, acting, say_change
 from catalog.terminal.messages import Json, progress_bar, say, summarise
 from catalog.terminal.opening import Db, ready_catalog
 
@@ -24,7 +23,6 @@ __all__ = ["app"]
 app = typer.Typer(name="packages", no_args_is_help=True, help="Packages: planned, built, published.")
 
 _Package = Annotated[UUID, typer.Argument(help="Id of the package.")]
-_Attempt = Annotated[int, typer.Option(help="Number of the attempt, as `start` has told it.")]
 
 
 @app.command()
@@ -98,7 +96,7 @@ def files(package: _Package, db: Db = None) -> None:
 @app.command()
 def complete(
     package: _Package,
-    attempt: _Attempt,
+    attempt: Attempt,
     size: Annotated[int, typer.Option(help="Bytes of the tar.")],
     checksum: Annotated[str, typer.Option(help="Checksum of the tar, hexadecimal.")],
     location: Annotated[str, typer.Option(help="SITE/NAME of the location where the tar lies.")],
@@ -120,15 +118,15 @@ def complete(
             actor=acting(actor),
             reason=reason,
         )
-    _say_change(change, json_summary)
+    say_change("the package", change, json_summary)
 
 
 @app.command()
 def fail(
     package: _Package,
-    attempt: _Attempt,
+    attempt: Attempt,
     reason: Annotated[str, typer.Option(help="Why; kept in the history.")],
-    final: Annotated[bool, typer.Option("--final", help="Trying again is no use.")] = False,
+    final: Final = False,
     actor: Actor = None,
     db: Db = None,
     json_summary: Json = False,
@@ -136,12 +134,7 @@ def fail(
     """Say that a package could not be built; it is due again after a rest."""
     with ready_catalog(db) as catalog:
         change = catalog.packaging.fail(package, attempt=attempt, reason=reason, actor=acting(actor), is_final=final)
-    _say_change(change, json_summary)
-
-
-def _say_change(change: WorkChange, json_summary: bool) -> None:
-    sentence = f"the package {change.key} is '{change.after}'"
-    summarise(json_summary, asdict(change), sentence if change.is_new else f"{sentence}; nothing is changed")
+    say_change("the package", change, json_summary)
 
 
 @app.command()

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from catalog.opsdb.work import WorkChange
-from catalog.terminal.acting import Actor, Reason, acting
+from catalog.terminal.acting import Actor, Attempt, Final, Reason, acting, say_change
 from catalog.terminal.messages import Json, summarise
 from catalog.terminal.opening import Db, ready_catalog
 
@@ -18,7 +17,6 @@ __all__ = ["app"]
 app = typer.Typer(name="staging", no_args_is_help=True, help="Packages wanted where they are processed.")
 
 _Job = Annotated[int, typer.Argument(help="Number of the job, as `catalog staging list` shows it.")]
-_Attempt = Annotated[int, typer.Option(help="Number of the attempt, as `start` has told it.")]
 
 
 @app.command()
@@ -87,7 +85,7 @@ def start(
 @app.command()
 def complete(
     job: _Job,
-    attempt: _Attempt,
+    attempt: Attempt,
     packed: Annotated[bool, typer.Option("--packed", help="The tars are kept as they are.")] = False,
     verified: Annotated[bool, typer.Option("--verified", help="Each package has its size and checksum.")] = False,
     actor: Actor = None,
@@ -105,15 +103,15 @@ def complete(
             is_verified=verified,
             reason=reason,
         )
-    _say_change(change, json_summary)
+    say_change("the job", change, json_summary)
 
 
 @app.command()
 def fail(
     job: _Job,
-    attempt: _Attempt,
+    attempt: Attempt,
     reason: Annotated[str, typer.Option(help="Why; kept in the history, and with the job.")],
-    final: Annotated[bool, typer.Option("--final", help="Trying again is no use.")] = False,
+    final: Final = False,
     actor: Actor = None,
     db: Db = None,
     json_summary: Json = False,
@@ -121,7 +119,7 @@ def fail(
     """Say that a job has failed; it is due again after a rest, or never."""
     with ready_catalog(db) as catalog:
         change = catalog.staging.fail(job, attempt=attempt, reason=reason, actor=acting(actor), is_final=final)
-    _say_change(change, json_summary)
+    say_change("the job", change, json_summary)
 
 
 @app.command()
@@ -135,9 +133,4 @@ def cancel(
     """Give up a job that nobody has begun."""
     with ready_catalog(db) as catalog:
         change = catalog.staging.cancel(job, actor=acting(actor), reason=reason)
-    _say_change(change, json_summary)
-
-
-def _say_change(change: WorkChange, json_summary: bool) -> None:
-    sentence = f"the job {change.key} is '{change.after}'"
-    summarise(json_summary, asdict(change), sentence if change.is_new else f"{sentence}; nothing is changed")
+    say_change("the job", change, json_summary)

@@ -12,8 +12,7 @@ import typer
 from catalog.opsdb.enums import ChecksumAlgorithm
 from catalog.opsdb.transfers.bundles import NewBundle
 from catalog.opsdb.transfers.steps import Key, TransferStep
-from catalog.opsdb.work import WorkChange
-from catalog.terminal.acting import Actor, Reason, acting
+from catalog.terminal.acting import Actor, Attempt, Final, Reason, acting, say_change
 from catalog.terminal.messages import Json, say, summarise
 from catalog.terminal.opening import Db, ready_catalog
 
@@ -25,7 +24,6 @@ _Key = Annotated[
     str, typer.Argument(metavar="KEY", help="Number of the transfer; for the step `bundle` the id of the bundle.")
 ]
 _Step = Annotated[TransferStep, typer.Option(help="Which step.")]
-_Attempt = Annotated[int, typer.Option(help="Number of the attempt, as `start` has told it.")]
 
 
 @app.command()
@@ -124,7 +122,7 @@ def start(
 @app.command()
 def complete(
     key: _Key,
-    attempt: _Attempt,
+    attempt: Attempt,
     step: _Step = TransferStep.MOVE,
     size: Annotated[int | None, typer.Option(help="Bytes of the bundle; must be given when it was built.")] = None,
     checksum: Annotated[str | None, typer.Option(help="Of the bundle, hexadecimal; as the size.")] = None,
@@ -150,16 +148,16 @@ def complete(
             is_verified=verified,
             reason=reason,
         )
-    _say_change(step, change, json_summary)
+    say_change(step, change, json_summary)
 
 
 @app.command()
 def fail(
     key: _Key,
-    attempt: _Attempt,
+    attempt: Attempt,
     reason: Annotated[str, typer.Option(help="Why; kept in the history, and with the transfer.")],
     step: _Step = TransferStep.MOVE,
-    final: Annotated[bool, typer.Option("--final", help="Trying again is no use.")] = False,
+    final: Final = False,
     actor: Actor = None,
     db: Db = None,
     json_summary: Json = False,
@@ -169,7 +167,7 @@ def fail(
         change = catalog.transfers.fail(
             step, _parsed(step, key), attempt=attempt, reason=reason, actor=acting(actor), is_final=final
         )
-    _say_change(step, change, json_summary)
+    say_change(step, change, json_summary)
 
 
 @app.command()
@@ -190,8 +188,3 @@ def _parsed(step: TransferStep, key: str) -> Key:
     except ValueError:
         wanted = "the id of a bundle" if step is TransferStep.BUNDLE else "the number of a transfer"
         raise typer.BadParameter(f"expected {wanted}, not '{key}'", param_hint="KEY") from None
-
-
-def _say_change(step: TransferStep, change: WorkChange, json_summary: bool) -> None:
-    sentence = f"{step} {change.key} is '{change.after}'"
-    summarise(json_summary, asdict(change), sentence if change.is_new else f"{sentence}; nothing is changed")

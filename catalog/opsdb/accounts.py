@@ -20,7 +20,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from catalog.db import Database
 from catalog.db.clock import read_clock
-from catalog.errors import IntegrityError, NotFoundError, SettingsError, UsageError
+from catalog.errors import IntegrityError, NotFoundError, UsageError
 from catalog.opsdb.models import (
     ApiToken,
     ObservingProgram,
@@ -31,7 +31,7 @@ from catalog.opsdb.models import (
     role_permission,
     user_role,
 )
-from catalog.opsdb.schema import operations_attached
+from catalog.opsdb.schema import refuse_attached
 
 __all__ = ["Account", "AccountService", "MemberRecord", "TokenRecord", "UserRecord"]
 
@@ -110,7 +110,7 @@ class AccountService:
             known = row.password_hash if row is not None else None
             if not _is_password(known, password) or row is None:
                 return None
-            return _account(connection, row.id)
+            return _account(connection, row.id, username)
 
     def by_token(self, secret: str) -> Account | None:
         """The active user whose token this is; None when it is unknown, expired or revoked."""
@@ -118,17 +118,19 @@ class AccountService:
             return None
         with self._database.engine.connect() as connection:
             found = connection.execute(
-                sa.select(ApiToken.user_id, ApiToken.scopes)
+                sa.select(ApiToken.user_id, User.username, ApiToken.scopes)
                 .join(User, User.id == ApiToken.user_id)
                 .where(ApiToken.token_hash == _digest(secret), User.active, _is_live(read_clock(connection)))
             ).one_or_none()
-            return None if found is None else _account(connection, found.user_id, scopes=found.scopes.split())
+            if found is None:
+                return None
+            return _account(connection, found.user_id, found.username, scopes=found.scopes.split())
 
     def by_name(self, username: str) -> Account | None:
         """An active user, for work that was asked for earlier."""
         with self._database.engine.connect() as connection:
             user_id = connection.scalar(sa.select(User.id).where(User.username == username, User.active))
-            return None if user_id is None else _account(connection, user_id)
+            return None if user_id is None else _account(connection, user_id, username)
 
     def is_offered(self) -> bool:
         """Whether anybody can log in at all."""
@@ -337,12 +339,11 @@ class AccountService:
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
         with self._database.begin() as connection:
-            if operations_attached(connection):
-                raise SettingsError("the operations tables are another's, and the toolkit changes nothing in them")
+            refuse_attached(connection)
             yield connection
 
 
-def _account(connection: sa.Connection, user_id: int, *, scopes: Sequence[str] = ()) -> Account:
+def _account(connection: sa.Connection, user_id: int, username: str, *, scopes: Sequence[str] = ()) -> Account:
     mine = user_role.c.user_id == user_id
     roles = sa.select(Role.name).join(user_role, user_role.c.role_id == Role.id).where(mine)
     granted = (
@@ -354,7 +355,7 @@ def _account(connection: sa.Connection, user_id: int, *, scopes: Sequence[str] =
     programmes = sa.select(ProgramMembership.observing_program_id).where(ProgramMembership.user_id == user_id)
     permissions = frozenset(connection.scalars(granted))
     return Account(
-        connection.execute(sa.select(User.username).where(User.id == user_id)).scalar_one(),
+        username,
         frozenset(connection.scalars(roles)),
         permissions & frozenset(scopes) if scopes else permissions,
         frozenset(connection.scalars(programmes)),

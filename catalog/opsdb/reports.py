@@ -13,7 +13,7 @@ from catalog.errors import UsageError
 from catalog.opsdb.enums import ChecksumAlgorithm
 from catalog.opsdb.refusals import translate_integrity
 
-__all__ = ["Writing", "check_bytes", "reporting"]
+__all__ = ["Writing", "check_bytes", "reporting", "require_actor"]
 
 Writing = Callable[[], AbstractContextManager[sa.Connection]]
 """Opens a writing transaction, which ends with the block."""
@@ -29,13 +29,22 @@ def reporting(actor: str, writing: Writing) -> Iterator[sa.Connection]:
         UsageError: Nobody is named.
         IntegrityError: The database refuses the change.
     """
-    if not actor.strip():
-        raise UsageError("the history wants to know who acts; name somebody")
+    require_actor(actor)
     try:
         with writing() as connection:
             yield connection
     except sa.exc.DBAPIError as error:
         raise translate_integrity(error) from None
+
+
+def require_actor(actor: str) -> None:
+    """See that somebody is named, since the history keeps who acts.
+
+    Raises:
+        UsageError: Nobody is.
+    """
+    if not actor.strip():
+        raise UsageError("the history wants to know who acts; name somebody")
 
 
 def check_bytes(size_bytes: int, checksum: str, algorithm: ChecksumAlgorithm) -> dict[str, Any]:

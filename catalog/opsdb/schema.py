@@ -32,6 +32,7 @@ __all__ = [
     "downgrade",
     "head_revision",
     "operations_attached",
+    "refuse_attached",
     "upgrade",
 ]
 
@@ -112,6 +113,16 @@ def operations_attached(connection: sa.Connection) -> bool:
     if connection.dialect.name == "sqlite":
         return False
     return "raw_data_package" in sa.inspect(connection).get_view_names(schema="ops")
+
+
+def refuse_attached(connection: sa.Connection) -> None:
+    """See that the operations tables are ours to write.
+
+    Raises:
+        SettingsError: They are another's.
+    """
+    if operations_attached(connection):
+        raise SettingsError("the operations tables are another's, and the toolkit changes nothing in them")
 
 
 def _migrate(

@@ -33,6 +33,7 @@ from catalog.opsdb.models import (
     staging_job_package,
 )
 from catalog.opsdb.reports import Writing, reporting
+from catalog.opsdb.schema import refuse_attached
 from catalog.opsdb.work import (
     RetryRules,
     Work,
@@ -45,7 +46,6 @@ from catalog.opsdb.work import (
     governed_by,
     is_rested,
     move_rows,
-    refuse_attached,
 )
 
 __all__ = ["StagedPackage", "StagingRecord", "StagingRequest", "StagingService", "StagingTask"]

@@ -16,11 +16,11 @@ import sqlalchemy as sa
 
 from catalog.db.clock import read_clock
 from catalog.db.listed import listed
-from catalog.errors import IntegrityError, NotFoundError, SettingsError, UsageError
+from catalog.errors import IntegrityError, NotFoundError, UsageError
 from catalog.opsdb.enums import Status
 from catalog.opsdb.lifecycle.machines import GOVERNED, Governed
 from catalog.opsdb.models import LifecycleMove, MoveNote, OpsBase
-from catalog.opsdb.schema import operations_attached
+from catalog.opsdb.schema import refuse_attached
 
 __all__ = [
     "RetryRules",
@@ -34,7 +34,6 @@ __all__ = [
     "governed_by",
     "is_rested",
     "move_rows",
-    "refuse_attached",
 ]
 
 Key = int | UUID
@@ -311,16 +310,6 @@ def current_attempt(connection: sa.Connection, work: Work, key: Key) -> tuple[St
         raise NotFoundError(f"there is no {work.governed.noun.partition(' ')[2]} {key}")
     row = connection.execute(sa.select(work.status, work.failures).where(here)).one()
     return row[0], row[1] + 1
-
-
-def refuse_attached(connection: sa.Connection) -> None:
-    """See that the operations tables are ours to write.
-
-    Raises:
-        SettingsError: They are another's.
-    """
-    if operations_attached(connection):
-        raise SettingsError("the operations tables are another's, and the toolkit changes nothing in them")
 
 
 def _is_over(work: Work, key: Key, status: Status, current: int, attempt: int) -> bool:

@@ -20,14 +20,15 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from catalog.db.clock import read_clock
-from catalog.errors import CatalogError, IntegrityError, NotFoundError, SettingsError, UsageError
+from catalog.errors import CatalogError, IntegrityError, NotFoundError, UsageError
 from catalog.opsdb.enums import LocationType, PhysicalCopyStatus, Verification
 from catalog.opsdb.lifecycle.locks import select_locked
 from catalog.opsdb.lifecycle.machines import SETTLED
 from catalog.opsdb.lifecycle.rules import CLOCK_MARGIN_S, DeletionRules
 from catalog.opsdb.lifecycle.survivors import NAMED_COPIES, Verdict, read_survivors, read_verdicts, subjects_of
 from catalog.opsdb.models import DataLocation, LifecycleMove, MoveNote, OpsBase, PhysicalCopy
-from catalog.opsdb.schema import operations_attached
+from catalog.opsdb.reports import require_actor
+from catalog.opsdb.schema import refuse_attached
 
 __all__ = [
     "CopyChange",
@@ -238,8 +239,7 @@ def take_steps(
         UsageError: Nobody is named.
         SettingsError: The operations tables are another's.
     """
-    if not actor.strip():
-        raise UsageError("the history wants to know who acts; name somebody")
+    require_actor(actor)
     keys = sorted(set(copy_ids))
     _lock(connection, keys)
     changes = rehearse_steps(connection, step, keys, rules=rules)
@@ -504,8 +504,7 @@ def _lock(connection: sa.Connection, keys: Sequence[int]) -> None:
     Raises:
         SettingsError: The operations tables are another's.
     """
-    if operations_attached(connection):
-        raise SettingsError("the operations tables are another's, and the toolkit changes nothing in them")
+    refuse_attached(connection)
     if connection.dialect.name == "sqlite":
         return
     for rows in _locks():

@@ -14,12 +14,12 @@ import sqlalchemy as sa
 from catalog.db import Database
 from catalog.db.listed import listed
 from catalog.db.parts import ranges, within
-from catalog.errors import SettingsError, UsageError
 from catalog.opsdb.enums import PackageState
 from catalog.opsdb.lifecycle.machines import PACKAGE
 from catalog.opsdb.lifecycle.package_state import RULES, Condition, Ground, select_states
 from catalog.opsdb.models import MoveNote, PackagePublication, RawDataPackage
-from catalog.opsdb.schema import operations_attached
+from catalog.opsdb.reports import require_actor
+from catalog.opsdb.schema import refuse_attached
 
 __all__ = ["BATCH_PACKAGES", "StateFinding", "reconcile_states", "rehearse_states"]
 
@@ -69,11 +69,9 @@ def reconcile_states(database: Database, *, actor: str, reason: str | None = Non
         UsageError: Nobody is named.
         SettingsError: The operations tables are another's.
     """
-    if not actor.strip():
-        raise UsageError("the history wants to know who acts; name somebody")
+    require_actor(actor)
     with database.engine.connect() as connection:
-        if operations_attached(connection):
-            raise SettingsError("the operations tables are another's, and the toolkit changes nothing in them")
+        refuse_attached(connection)
         conditions = list(_every_package(connection))
     for condition in conditions:
         with database.begin() as connection:

@@ -17,12 +17,11 @@ import sqlalchemy as sa
 from catalog.db import Database, UuidText
 from catalog.db.listed import listed
 from catalog.db.rows import stream_rows
-from catalog.errors import SettingsError
 from catalog.opsdb.enums import ExecutionStatus, PackageState, Status
 from catalog.opsdb.identity import build_package_id, build_package_path
 from catalog.opsdb.models import ExecutedObsUnit, Instrument, InstrumentModule, OpsBase, RawDataFile, RawDataPackage
 from catalog.opsdb.packaging.plan import FileToPack, PackageLimits, PlannedPackage, UnsizedFiles, plan_packages
-from catalog.opsdb.schema import operations_attached
+from catalog.opsdb.schema import refuse_attached
 from catalog.opsdb.triggers import queue_suspended
 
 __all__ = ["PackagingSummary", "build_packages", "files_to_pack"]
@@ -102,8 +101,7 @@ def build_packages(
     """
     summary = PackagingSummary(dry_run=dry_run)
     with database.engine.connect() as reader:
-        if operations_attached(reader):
-            raise SettingsError("the operations tables are another's, and the toolkit changes nothing in them")
+        refuse_attached(reader)
         summary.running, summary.unplaced = _waiting(reader)
         total = _count(reader) if progress is not None else None
         names = _module_names(reader)

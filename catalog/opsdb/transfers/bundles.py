@@ -32,10 +32,10 @@ from catalog.opsdb.models import (
     RawDataPackage,
     data_transfer_package_member,
 )
+from catalog.opsdb.schema import refuse_attached
 from catalog.opsdb.transfers.plan import BundleLimits, PackageToSend, PlannedBundle, plan_bundles
 from catalog.opsdb.transfers.settle import settle_packages
 from catalog.opsdb.transfers.ways import Place, Way, read_ways
-from catalog.opsdb.work import refuse_attached
 
 __all__ = ["NewBundle", "TransferSummary", "packages_to_send", "plan_transfers"]
 

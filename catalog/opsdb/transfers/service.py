@@ -20,7 +20,8 @@ from catalog.opsdb.models import (
     DataTransferPackage,
     RawDataPackage,
 )
-from catalog.opsdb.reports import Writing, check_bytes, reporting
+from catalog.opsdb.reports import Writing, check_bytes, reporting, require_actor
+from catalog.opsdb.schema import refuse_attached
 from catalog.opsdb.transfers.bundles import NewBundle, TransferSummary, plan_transfers
 from catalog.opsdb.transfers.plan import BundleLimits
 from catalog.opsdb.transfers.records import TransferRecord, TransferTask, read_task, select_records
@@ -43,7 +44,6 @@ from catalog.opsdb.work import (
     complete_work,
     current_attempt,
     fail_work,
-    refuse_attached,
 )
 
 __all__ = ["TransferRecord", "TransferService", "TransferStep", "TransferTask"]
@@ -85,8 +85,7 @@ class TransferService:
         planned: Callable[[NewBundle], None] | None = None,
     ) -> TransferSummary:
         """Bundle packages that are wanted elsewhere; see `catalog.opsdb.transfers.bundles.plan_transfers`."""
-        if not actor.strip():
-            raise UsageError("the history wants to know who acts; name somebody")
+        require_actor(actor)
         return plan_transfers(
             self._database,
             self._limits,
