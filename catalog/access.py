@@ -1,7 +1,8 @@
-"""Who asks, and which rows they may see: one function that yields a SQL condition.
+"""Who asks, and what they may: one rule that yields SQL conditions, for the rows and for the bytes of packages.
 
-TAP, exports, feeds and pages all pass this rule to `catalog.adql.translate`, which weaves it into every reference of
-a protected table, below the language.
+A package is open when it is effectively released; else to members of its programme and to staff. The same condition
+guards two separate rights: to fetch the bytes, always, and to see the metadata, where the settings hide them until
+then. TAP, DataLink, the broker of files, exports, pages and the simple protocols all ask here; nothing else decides.
 """
 
 from __future__ import annotations
@@ -10,17 +11,33 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from catalog.db.clock import published_now
+from catalog.db.listed import is_among
 from catalog.vo.table import Table
 
-__all__ = ["ANONYMOUS", "Caller", "metadata_rule"]
+__all__ = ["ACCESS_COLUMNS", "ANONYMOUS", "DATA_PERMISSION", "METADATA_PERMISSION", "AccessRule", "Caller"]
+
+METADATA_PERMISSION = "read:unreleased"
+"""Who has it sees the metadata of every package."""
+
+DATA_PERMISSION = "download:unreleased"
+"""Who has it gets the bytes of every package."""
+
+_PUBLIC, _SECURE, _NOTHING = (sa.literal_column(f"'{word}'", sa.Text()) for word in ("public", "secure", ""))
+
+ACCESS_COLUMNS = ("observing_program_id", "declared_rights", "obs_release_date")
+"""What the rule looks at: columns that every protected view has, published or not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: anonymous, or an identified user with roles and programmes."""
+    """Who asks: anonymous, or an identified user with roles, permissions and programmes."""
 
     username: str | None = None
     roles: frozenset[str] = frozenset()
+    permissions: frozenset[str] = frozenset()
+    """Such as ``read:unreleased``."""
+
     programmes: frozenset[int] = frozenset()
     """Ids of the observing programmes that the user is a member of."""
 
@@ -29,14 +46,60 @@ ANONYMOUS = Caller()
 """Somebody who gave no credentials."""
 
 
-def metadata_rule(caller: Caller, table: Table, rows: sa.FromClause) -> sa.ColumnElement[bool] | None:
-    """The rows of a published table that a caller may see, as a condition on them; None for all.
+class AccessRule:
+    """The rule, with what the operator has decided.
 
-    The metadata of every published package are visible to everybody; rights on the bytes are another matter.
+    Who asks and when are bind values and the database's clock: the text of a condition depends on the caller's class
+    alone (`access_class`), so that a translated query can be kept.
 
     Args:
-        caller: Who asks.
-        table: The published table, with ``protected`` set.
-        rows: What the condition is about, with the physical columns of the table.
+        hides_metadata: Whether the metadata of packages that are not released are hidden, too.
     """
-    return None
+
+    def __init__(self, *, hides_metadata: bool) -> None:
+        self.hides_metadata = hides_metadata
+
+    def metadata(self, caller: Caller, table: Table, rows: sa.FromClause) -> sa.ColumnElement[bool] | None:
+        """The rows of a protected table that a caller may see, as a condition on them; None for all.
+
+        Args:
+            caller: Who asks.
+            table: The published table.
+            rows: What the condition is about, with `ACCESS_COLUMNS`.
+        """
+        return self._condition(caller, rows, METADATA_PERMISSION) if self.hides_metadata else None
+
+    def data(self, caller: Caller, rows: sa.FromClause) -> sa.ColumnElement[bool] | None:
+        """The packages whose bytes a caller may fetch, as a condition on rows with `ACCESS_COLUMNS`; None for all.
+
+        It is NULL, and not false, where nothing is known that would allow it.
+        """
+        return self._condition(caller, rows, DATA_PERMISSION)
+
+    def access_class(self, caller: Caller) -> str:
+        """What of a caller decides the text of the conditions, apart from values that are bound."""
+        return "|".join(
+            (
+                "hides" if self.hides_metadata else "shows",
+                "known" if caller.username is not None else "anonymous",
+                "member" if caller.programmes else "",
+                *(name for name in (METADATA_PERMISSION, DATA_PERMISSION) if name in caller.permissions),
+            )
+        )
+
+    @staticmethod
+    def _condition(caller: Caller, rows: sa.FromClause, permission: str) -> sa.ColumnElement[bool] | None:
+        """Released, or of a programme of the caller's.
+
+        What is declared secure is released to those who log in, and to nobody else (VOResource 1.1, Rights).
+        """
+        if permission in caller.permissions:
+            return None
+        programme, declared, release = (rows.c[name] for name in ACCESS_COLUMNS)
+        text = sa.type_coerce(declared, sa.Text())
+        released = sa.or_(text == _PUBLIC, release <= published_now())
+        if caller.username is None:
+            released = sa.and_(released, sa.func.coalesce(text, _NOTHING) != _SECURE)
+        if not caller.programmes:
+            return released
+        return sa.or_(released, is_among(programme, "caller_programmes", caller.programmes))

@@ -256,6 +256,16 @@ class CopySettings(_Section):
     """How long a verification counts."""
 
 
+class AccessSettings(_Section):
+    """What is shown of packages that are not released. Their bytes are always for their programme and for staff."""
+
+    hide_unreleased: bool = False
+    """Whether their metadata are hidden, too, from everybody else."""
+
+    count_hidden: bool = False
+    """Whether answers say how many rows were hidden from who asked, which tells a patient caller what they hold."""
+
+
 class _RetrySection(_Section):
     attempts: Annotated[int, Field(ge=1)] = 5
     """After so many failed attempts a step is not tried again."""
@@ -304,6 +314,7 @@ class Settings(_Section):
     tap: TapSettings = TapSettings()
     jobs: JobSettings = JobSettings()
     registry: RegistrySettings = RegistrySettings()
+    access: AccessSettings = AccessSettings()
     copies: CopySettings = CopySettings()
     packages: PackageSettings = PackageSettings()
     transfers: TransferSettings = TransferSettings()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from catalog.access import ANONYMOUS, Caller, metadata_rule
+from catalog.access import ANONYMOUS, AccessRule, Caller
 from catalog.adql.functions import FORM_DESCRIPTIONS, LANGUAGE_FEATURES
 from catalog.adql.installed import QueryFunctions
 from catalog.adql.postgresql_functions import POSTGRESQL_FUNCTIONS
@@ -104,7 +104,7 @@ class PublishedHoldings:
 
 def as_caller(account: Account) -> Caller:
     """Who asks, of somebody who has logged in."""
-    return Caller(account.username, account.roles, account.programmes)
+    return Caller(account.username, account.roles, account.permissions, account.programmes)
 
 
 def open_catalog(source: str | Settings | None = None) -> Catalog:
@@ -145,11 +145,12 @@ class Catalog:
             functions=[SqlFunction(*function) for function in SQLITE_FUNCTIONS],
             timeout_s=settings.tap.sync_timeout_s,
         )
+        self.access = AccessRule(hides_metadata=settings.access.hide_unreleased)
         self.accounts = AccountService(self.database)
         self.tap = QueryService(
             self.database,
             self.schemas,
-            rule=metadata_rule,
+            rule=self.access.metadata,
             maxrec_default=settings.tap.maxrec_default,
             maxrec_hard=settings.tap.maxrec_hard,
             timeout_s=settings.tap.sync_timeout_s,
@@ -553,10 +554,9 @@ class Catalog:
             raise AuthorizationError("the owner of the job may not log in any more")
         return as_caller(account)
 
-    @staticmethod
-    def _rule(caller: Caller) -> RowRule:
+    def _rule(self, caller: Caller) -> RowRule:
         """The access rule for one caller, as `catalog.adql.translate` weaves it in."""
-        return lambda table, rows: metadata_rule(caller, table, rows)
+        return partial(self.access.metadata, caller)
 
     def _derived(self) -> tuple[DerivedObjects, ...]:
         public = self.settings.database.public_url

@@ -14,7 +14,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from catalog.opsdb.lifecycle import rules
 from catalog.opsdb.lifecycle.rules import Bounds
 
-__all__ = ["CreateView", "DropView", "kept_bounds", "physical_name", "published_now", "published_time"]
+__all__ = ["CreateView", "DropView", "kept_bounds", "physical_name", "published_time"]
 
 
 class CreateView(ExecutableDDLElement):
@@ -68,27 +68,6 @@ def _published_time(element: published_time, compiler: SQLCompiler, **options: A
 @compiles(published_time, "sqlite")
 def _published_time_sqlite(element: published_time, compiler: SQLCompiler, **options: Any) -> str:
     return compiler.process(element.clauses, **options)
-
-
-class published_now(FunctionElement[Any]):  # noqa: N801  (reads as the SQL function that it is)
-    """The database's clock in UTC, as views publish times.
-
-    One value per transaction on PostgreSQL. On SQLite a subquery that refers to nothing is evaluated once per
-    statement, while a bare call would move on with the rows.
-    """
-
-    type = sa.DateTime()
-    inherit_cache = True
-
-
-@compiles(published_now)
-def _published_now(element: published_now, compiler: SQLCompiler, **_: object) -> str:
-    return "timezone('UTC', now())"
-
-
-@compiles(published_now, "sqlite")
-def _published_now_sqlite(element: published_now, compiler: SQLCompiler, **_: object) -> str:
-    return "(SELECT strftime('%Y-%m-%dT%H:%M:%f000', 'now'))"
 
 
 class _kept_bound(FunctionElement[Any]):  # noqa: N801  (as the others)

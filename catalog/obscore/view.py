@@ -11,8 +11,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from catalog.db.clock import published_now
 from catalog.formats.media import DATALINK_FORMAT
-from catalog.obscore.ddl import CreateView, DropView, published_now
+from catalog.obscore.ddl import CreateView, DropView
 from catalog.obscore.fyst import fyst_views
 from catalog.obscore.obsplan import OBSPLAN, obsplan_view
 from catalog.obscore.package_obscore import RADIO_TABLE, TABLE, package_obscore, published_table

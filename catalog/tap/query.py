@@ -25,7 +25,7 @@ __all__ = ["AccessRule", "Explanation", "QueryService", "RowLimits"]
 _ESTIMATE_SECONDS = 2.0
 
 AccessRule = Callable[[Caller, Table, sa.FromClause], sa.ColumnElement[bool] | None]
-"""Which rows of a protected table a caller may see; `catalog.access.metadata_rule` is one."""
+"""Which rows of a protected table a caller may see; `catalog.access.AccessRule.metadata` is one."""
 
 
 @dataclass(frozen=True, slots=True)

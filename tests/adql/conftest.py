@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 import sqlalchemy as sa
 
-from catalog.access import metadata_rule
+from catalog.access import AccessRule
 from catalog.adql.statement import sql_type
 from catalog.settings import Settings
 from catalog.tap.query import QueryService
@@ -241,7 +241,7 @@ def equip(catalog: Catalog) -> QueryService:
     return QueryService(
         catalog.database,
         (*catalog.schemas, lab),
-        rule=metadata_rule,
+        rule=AccessRule(hides_metadata=False).metadata,
         maxrec_default=100_000,
         maxrec_hard=100_000,
         timeout_s=60.0,
