@@ -16,12 +16,14 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from catalog.errors import SettingsError
+from catalog.file_settings import FileSettings
 
 __all__ = [
     "LINKS_PATH",
     "AttachedSettings",
     "CopySettings",
     "DatabaseSettings",
+    "FileSettings",
     "JobSettings",
     "Network",
     "PackageSettings",
@@ -316,6 +318,7 @@ class Settings(_Section):
     registry: RegistrySettings = RegistrySettings()
     access: AccessSettings = AccessSettings()
     copies: CopySettings = CopySettings()
+    files: FileSettings = FileSettings()
     packages: PackageSettings = PackageSettings()
     transfers: TransferSettings = TransferSettings()
 

@@ -45,6 +45,7 @@ from catalog.opsdb.packaging.plan import PackageLimits
 from catalog.opsdb.packaging.service import PackagingService
 from catalog.opsdb.publication import read_withdrawals, restore, set_base_url, set_publication, withdraw
 from catalog.opsdb.queries import Holdings, read_holdings
+from catalog.opsdb.readable import CopyReader, ReadingRules, Way
 from catalog.opsdb.schema import DerivedObjects, current_revision, head_revision, upgrade
 from catalog.opsdb.staging import StagingService
 from catalog.opsdb.transfers.plan import BundleLimits
@@ -52,7 +53,7 @@ from catalog.opsdb.transfers.service import TransferService
 from catalog.opsdb.work import RetryRules
 from catalog.registry.resources import TapService
 from catalog.registry.service import RegistryService
-from catalog.settings import LINKS_PATH, PackageSettings, Settings, TransferSettings, load_settings
+from catalog.settings import LINKS_PATH, FileSettings, PackageSettings, Settings, TransferSettings, load_settings
 from catalog.tap.examples import Example, load_examples, render_examples
 from catalog.tap.fetch import Fetcher
 from catalog.tap.jobs import MULTIPLE, TapWork
@@ -225,6 +226,7 @@ class Catalog:
             writing=self._publishing,
         )
         self.staging = StagingService(self.database, _retries(transfers), self._publishing)
+        self.package_copies = CopyReader(self.database, _reading_rules(settings.files))
         self._holdings: tuple[float, PublishedHoldings] | None = None
         self._counting = Lock()
         self._examples_document: tuple[str, bytes] | None = None
@@ -568,3 +570,16 @@ class Catalog:
 
 def _retries(settings: PackageSettings | TransferSettings) -> RetryRules:
     return RetryRules(settings.attempts, settings.backoff_s, settings.backoff_max_s)
+
+
+def _reading_rules(settings: FileSettings) -> ReadingRules:
+    return ReadingRules(
+        ways={
+            place: Way.REDIRECT if location.root is None else Way.STREAM
+            for place, location in settings.locations.items()
+        },
+        regions=settings.regions,
+        near=settings.near,
+        avoid=frozenset(settings.avoid),
+        verified_within=timedelta(days=settings.verified_within_days),
+    )

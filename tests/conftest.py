@@ -26,6 +26,8 @@ from psycopg import sql
 from catalog.db import Database
 from catalog.opsdb.triggers import Triggers
 
+pytest_plugins = ["stored"]
+
 READER = "catalog_reader"
 SUPERUSER = "postgres"
 TEMPLATE = "catalog_template"

@@ -133,3 +133,48 @@ def test_trusted_proxies_are_addresses_and_networks() -> None:
     ]
     with pytest.raises(SettingsError, match=r"service.trusted_proxies.*expected addresses and networks"):
         load_settings(environ={"CATALOG_SERVICE_TRUSTED_PROXIES": "10.0.0.7/8"})
+
+
+@pytest.mark.parametrize(
+    ("location", "why"),
+    [
+        ("{}", "exactly one of root, url and bucket"),
+        ('{root = "/data", url = "https://x.org"}', "exactly one of root, url and bucket"),
+        ('{root = "data"}', "by its whole path"),
+        ('{root = "/"}', "by its whole path"),
+        ('{root = "/data/../etc"}', "by its whole path"),
+        ('{root = "/data", prefix = "raw"}', "prefix belongs to a location with a bucket"),
+        ('{bucket = "raw"}', "needs its endpoint"),
+        ('{url = "file:///etc"}', "expected a URL"),
+        ('{url = "https://"}', "expected a URL"),
+        ('{url = "https://ada:secret@x.org"}', "expected a URL"),
+        ('{url = "https://x.org/?a=b"}', "expected a URL"),
+        ('{url = "https://x.org/\\r\\nset-cookie: a"}', "expected a URL"),
+        ('{bucket = "raw", endpoint = "s3://x"}', "expected a URL"),
+    ],
+)
+def test_a_location_that_cannot_be_served_is_refused(tmp_path: Path, location: str, why: str) -> None:
+    with pytest.raises(SettingsError, match=why) as refused:
+        load_settings(written(tmp_path, f'[files.locations]\n"cologne/archive" = {location}\n'), {})
+    assert "files.locations.cologne/archive" in refused.value.message
+    assert "secret" not in refused.value.message
+
+
+def test_a_location_is_named_by_its_site_and_its_name(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="'archive' is no location; expected SITE/NAME"):
+        load_settings(written(tmp_path, '[files.locations]\narchive = {root = "/data"}\n'), {})
+    with pytest.raises(SettingsError, match="expected SITE/NAME"):
+        load_settings(written(tmp_path, '[files]\nstaging_location = "cologne"\n'), {})
+
+
+def test_the_environment_states_locations_in_json() -> None:
+    environ = {
+        "CATALOG_FILES_LOCATIONS": '{"cologne/archive": {"url": "https://archive.example.org/raw/"}}',
+        "CATALOG_FILES_REGIONS": '{"cologne": "europe"}',
+        "CATALOG_FILES_NEAR": "europe, chile",
+    }
+    files = load_settings(environ=environ).files
+    assert files.locations["cologne/archive"].url == "https://archive.example.org/raw"
+    assert (files.regions, files.near) == ({"cologne": "europe"}, ("europe", "chile"))
+    with pytest.raises(SettingsError, match="JSON"):
+        load_settings(environ={"CATALOG_FILES_LOCATIONS": "cologne/archive=/data"})
