@@ -41,6 +41,12 @@ class Caller:
     programmes: frozenset[int] = frozenset()
     """Ids of the observing programmes that the user is a member of."""
 
+    scopes: frozenset[str] | None = None
+    """What the credential is bounded to, among the permissions; None for all of them. It has had its effect already."""
+
+    claimed_roles: frozenset[str] = frozenset()
+    """Those of the roles that the credential vouches for, and not the user's row."""
+
 
 ANONYMOUS = Caller()
 """Somebody who gave no credentials."""

@@ -60,6 +60,7 @@ from catalog.tap.jobs import MULTIPLE, TapWork
 from catalog.tap.query import QueryService, RowLimits
 from catalog.tap.schema import TapSchema, spell_names
 from catalog.tap.upload import UploadLimits, Uploads, UploadService
+from catalog.uws.job import Client
 from catalog.uws.leases import Leases
 from catalog.uws.results import ResultStore
 from catalog.uws.runner import Runner
@@ -105,7 +106,14 @@ class PublishedHoldings:
 
 def as_caller(account: Account) -> Caller:
     """Who asks, of somebody who has logged in."""
-    return Caller(account.username, account.roles, account.permissions, account.programmes)
+    return Caller(
+        account.username,
+        account.roles,
+        account.permissions,
+        account.programmes,
+        account.scopes,
+        account.claimed_roles,
+    )
 
 
 def open_catalog(source: str | Settings | None = None) -> Catalog:
@@ -183,7 +191,7 @@ class Catalog:
             self.uploads,
             self._job_files,
             limits=RowLimits(settings.tap.async_maxrec_default, settings.tap.async_maxrec_hard),
-            caller_named=self._caller_named,
+            caller_of=self._caller_of_job,
         )
         self.jobs = JobService(
             self._job_store,
@@ -550,8 +558,9 @@ class Catalog:
             *contact,
         )
 
-    def _caller_named(self, username: str) -> Caller:
-        account = self.accounts.by_name(username)
+    def _caller_of_job(self, client: Client) -> Caller:
+        """Who made a job, as of now, with no more than the credentials had that made it."""
+        account = self.accounts.by_name(client.owner or "", scopes=client.scopes, roles=client.roles)
         if account is None:
             raise AuthorizationError("the owner of the job may not log in any more")
         return as_caller(account)

@@ -33,7 +33,10 @@ from catalog.opsdb.models import (
 )
 from catalog.opsdb.schema import refuse_attached
 
-__all__ = ["Account", "AccountService", "MemberRecord", "TokenRecord", "UserRecord"]
+__all__ = ["READ_SCOPE", "Account", "AccountService", "MemberRecord", "TokenRecord", "UserRecord"]
+
+READ_SCOPE = "read:observations"
+"""A token with scopes needs it for what its user may see as a member of programmes."""
 
 _TOKEN_BYTES = 32
 _PREFIX = 8
@@ -52,7 +55,14 @@ class Account:
     """Such as ``read:unreleased``; of a token with scopes only those that it has too."""
 
     programmes: frozenset[int]
-    """Ids of the observing programmes that the user is a member of."""
+    """Ids of the observing programmes that the user is a member of; of a token with scopes only if one of them is
+    `READ_SCOPE`."""
+
+    scopes: frozenset[str] | None = None
+    """What the credential is bounded to; None for all that the user may."""
+
+    claimed_roles: frozenset[str] = frozenset()
+    """Those of the roles that the credential vouches for, beyond those that the user has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +134,22 @@ class AccountService:
             ).one_or_none()
             if found is None:
                 return None
-            return _account(connection, found.user_id, found.username, scopes=found.scopes.split())
+            scopes = frozenset(found.scopes.split()) or None
+            return _account(connection, found.user_id, found.username, scopes=scopes)
 
-    def by_name(self, username: str) -> Account | None:
-        """An active user, for work that was asked for earlier."""
+    def by_name(
+        self, username: str, *, scopes: frozenset[str] | None = None, roles: frozenset[str] = frozenset()
+    ) -> Account | None:
+        """An active user whom somebody else vouches for, or for work that was asked for earlier.
+
+        Args:
+            username: Who.
+            scopes: What the credential is bounded to; None for all that the user may.
+            roles: Roles that the credential vouches for; those that there are count, beyond the user's own.
+        """
         with self._database.engine.connect() as connection:
             user_id = connection.scalar(sa.select(User.id).where(User.username == username, User.active))
-            return None if user_id is None else _account(connection, user_id, username)
+            return None if user_id is None else _account(connection, user_id, username, scopes=scopes, claimed=roles)
 
     def is_offered(self) -> bool:
         """Whether anybody can log in at all."""
@@ -343,22 +362,33 @@ class AccountService:
             yield connection
 
 
-def _account(connection: sa.Connection, user_id: int, username: str, *, scopes: Sequence[str] = ()) -> Account:
-    mine = user_role.c.user_id == user_id
-    roles = sa.select(Role.name).join(user_role, user_role.c.role_id == Role.id).where(mine)
+def _account(
+    connection: sa.Connection,
+    user_id: int,
+    username: str,
+    *,
+    scopes: frozenset[str] | None = None,
+    claimed: frozenset[str] = frozenset(),
+) -> Account:
+    mine = sa.select(user_role.c.role_id).where(user_role.c.user_id == user_id)
+    named = sa.select(Role.id, Role.name)
+    held = {row.id: row.name for row in connection.execute(named.where(Role.id.in_(mine)))}
+    added = {row.id: row.name for row in connection.execute(named.where(Role.name.in_(claimed)))}
     granted = (
         sa.select(Permission.action + ":" + Permission.resource)
         .join(role_permission, role_permission.c.permission_id == Permission.id)
-        .join(user_role, user_role.c.role_id == role_permission.c.role_id)
-        .where(mine)
+        .where(role_permission.c.role_id.in_(held | added))
     )
     programmes = sa.select(ProgramMembership.observing_program_id).where(ProgramMembership.user_id == user_id)
     permissions = frozenset(connection.scalars(granted))
+    reads = scopes is None or READ_SCOPE in scopes
     return Account(
         username,
-        frozenset(connection.scalars(roles)),
-        permissions & frozenset(scopes) if scopes else permissions,
-        frozenset(connection.scalars(programmes)),
+        frozenset((held | added).values()),
+        permissions if scopes is None else permissions & scopes,
+        frozenset(connection.scalars(programmes) if reads else ()),
+        scopes,
+        frozenset(added[key] for key in added.keys() - held.keys()),
     )
 
 

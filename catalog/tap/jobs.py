@@ -13,7 +13,7 @@ from catalog.formats.media import DEFAULT_FORMAT, Format, parse_format
 from catalog.tap.query import QueryService, RowLimits
 from catalog.tap.upload import Uploads, UploadService
 from catalog.uws.control import Control, Output
-from catalog.uws.job import Job
+from catalog.uws.job import Client, Job
 from catalog.uws.results import ResultStore
 
 __all__ = ["MULTIPLE", "TapWork"]
@@ -30,7 +30,7 @@ class TapWork:
         uploads: Reads the tables that jobs bring.
         files: Where the files of jobs are.
         limits: Bounds of MAXREC.
-        caller_named: What somebody who could log in when a job was made may see now; raises when nothing.
+        caller_of: What somebody who could log in when a job was made may see now; raises when nothing.
     """
 
     def __init__(
@@ -40,13 +40,13 @@ class TapWork:
         files: ResultStore,
         *,
         limits: RowLimits,
-        caller_named: Callable[[str], Caller],
+        caller_of: Callable[[Client], Caller],
     ) -> None:
         self._tap = tap
         self._uploads = uploads
         self._files = files
         self._limits = limits
-        self._caller_named = caller_named
+        self._caller_of = caller_of
 
     def check(self, job: Job) -> None:
         """See whether something can come of a job, without asking the database or fetching anything.
@@ -72,7 +72,7 @@ class TapWork:
         """
         params = parse_parameters(job.pairs())
         form = _format(params)
-        caller = ANONYMOUS if job.owner is None else self._caller_named(job.owner)
+        caller = ANONYMOUS if job.owner is None else self._caller_of(job.client)
         with self._opened(job, params, control) as uploads:
             if not params.uploads:
                 limit = self._limits.cut(params.maxrec)

@@ -34,6 +34,17 @@ class Client:
     origin: str | None = None
     """Address of an anonymous client, as far as it can be trusted; None when it is not known."""
 
+    scopes: frozenset[str] | None = None
+    """Permissions that the credential is bounded to; None for all that the user has."""
+
+    roles: frozenset[str] = frozenset()
+    """Roles that the credential vouches for, beyond those that the user has."""
+
+    def covers(self, other: Client) -> bool:
+        """Whether this credential of a user can do whatever another of the same user can."""
+        within = self.scopes is None or (other.scopes is not None and other.scopes <= self.scopes)
+        return within and other.roles <= self.roles
+
     @property
     def key(self) -> str | None:
         """Whom jobs are counted for; None for nobody in particular, who has no quota and sees no list.

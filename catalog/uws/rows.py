@@ -14,7 +14,7 @@ from catalog.uws.job import Client, Job, JobError, Parameter, Progress, Result, 
 from catalog.uws.phase import Phase
 from catalog.uws.tables import job, job_parameter, job_result
 
-__all__ = ["error_document", "insert_parameters", "insert_result", "read_job"]
+__all__ = ["client_of_row", "columns_of_client", "error_document", "insert_parameters", "insert_result", "read_job"]
 
 _FILE = ("path", "size", "sha256", "content_type")
 
@@ -33,7 +33,7 @@ def read_job(connection: sa.Connection, job_id: str, now: datetime) -> Job:
     return Job(
         id=found.id,
         phase=Phase(found.phase),
-        client=Client(found.owner, found.origin),
+        client=client_of_row(found),
         run_id=found.run_id,
         created=found.created_at,
         started=found.started_at,
@@ -45,6 +45,23 @@ def read_job(connection: sa.Connection, job_id: str, now: datetime) -> Job:
         error=None if found.error is None else JobError(**found.error),
         progress=None if found.rows is None else Progress(found.rows, found.rows_expected),
     )
+
+
+def client_of_row(row: sa.Row[*tuple[Any, ...]]) -> Client:
+    """Who made a job, from the columns that `columns_of_client` writes."""
+    scopes = None if row.scopes is None else frozenset(row.scopes)
+    return Client(row.owner, row.origin, scopes, frozenset(row.roles))
+
+
+def columns_of_client(client: Client) -> dict[str, object]:
+    """Who makes a job, as its columns hold it."""
+    return {
+        "owner": client.owner,
+        "origin": client.origin,
+        "caller": client.key,
+        "scopes": None if client.scopes is None else sorted(client.scopes),
+        "roles": sorted(client.roles),
+    }
 
 
 def _result(row: sa.Row[Any]) -> Result:

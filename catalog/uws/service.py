@@ -61,8 +61,8 @@ class JobLimits:
 class JobService:
     """Jobs, as callers see them.
 
-    A job of a named owner is shown to that owner only. An anonymous job is shown to whoever knows its identifier, which
-    cannot be guessed.
+    A job of a named owner is shown to that owner only, and then to credentials with all rights of those that it was
+    made with. An anonymous job is shown to whoever knows its identifier, which cannot be guessed.
 
     Args:
         store: Where jobs are.
@@ -134,13 +134,15 @@ class JobService:
 
         Raises:
             NotFoundError: There is none (any more).
-            AuthorizationError: It is another's.
+            AuthorizationError: It is another's, or was made with more rights than these credentials have.
         """
         job = self._store.read(job_id) if is_storable(job_id) else None
         if job is None:
             raise NotFoundError("there is no such job")
         if job.owner is not None and job.owner != client.owner:
             raise AuthorizationError("this job belongs to another")
+        if job.owner is not None and not client.covers(job.client):
+            raise AuthorizationError("this job was made with rights that your credentials do not have")
         return job
 
     def list(

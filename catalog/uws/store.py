@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from threading import Lock
 
 import sqlalchemy as sa
@@ -22,7 +23,7 @@ from catalog.db.listed import listed
 from catalog.errors import PhaseError
 from catalog.uws.job import Client, Job, JobError, JobRef, Parameter
 from catalog.uws.phase import Phase, sources
-from catalog.uws.rows import error_document, insert_parameters, read_job
+from catalog.uws.rows import client_of_row, columns_of_client, error_document, insert_parameters, read_job
 from catalog.uws.tables import install_tables, job, job_parameter, job_result
 
 __all__ = ["JobStore", "Usage"]
@@ -108,9 +109,7 @@ class JobStore:
             connection.execute(
                 job.insert().values(
                     id=identifier,
-                    owner=client.owner,
-                    origin=client.origin,
-                    caller=client.key,
+                    **columns_of_client(client),
                     phase=Phase.PENDING,
                     run_id=run_id,
                     created_at=now,
@@ -139,18 +138,22 @@ class JobStore:
         self, client: Client, *, phases: Iterable[Phase] = (), after: datetime | None = None, last: int | None = None
     ) -> list[JobRef]:
         """The jobs of a client, newest first; see `catalog.uws.service.JobService.list`."""
-        columns = (job.c.id, job.c.phase, job.c.run_id, job.c.owner, job.c.created_at)
+        made_by = (job.c.owner, job.c.origin, job.c.scopes, job.c.roles)
         wanted = tuple(phases)
         with self.read_transaction() as (connection, now):
-            statement = sa.select(*columns).where(job.c.caller == client.key, job.c.destruction_at > now)
+            statement = sa.select(job.c.id, job.c.phase, job.c.run_id, job.c.created_at, *made_by)
+            statement = statement.where(job.c.caller == client.key, job.c.destruction_at > now)
             if client.owner is None:
                 statement = statement.where(job.c.origin == client.origin)
             if wanted:
                 statement = statement.where(job.c.phase.in_(wanted))
             if after is not None:
                 statement = statement.where(job.c.created_at > after)
-            statement = statement.order_by(job.c.created_at.desc(), job.c.id).limit(last)
-            return [JobRef(row[0], Phase(row[1]), *row[2:]) for row in connection.execute(statement)]
+            rows = connection.execute(statement.order_by(job.c.created_at.desc(), job.c.id))
+            shown = (row for row in rows if client.covers(client_of_row(row)))
+            return [
+                JobRef(row.id, Phase(row.phase), row.run_id, row.owner, row.created_at) for row in islice(shown, last)
+            ]
 
     def phases(self, job_ids: Iterable[str]) -> dict[str, Phase]:
         """The phases of many jobs; those that are gone are left out."""

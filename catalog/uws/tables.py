@@ -11,7 +11,7 @@ from catalog.errors import SettingsError
 
 __all__ = ["LAYOUT", "install_tables", "job", "job_layout", "job_parameter", "job_result", "metadata"]
 
-LAYOUT = 1
+LAYOUT = 2
 """Version of the layout. There are no upgrades: jobs live for days, and another version starts with none."""
 
 _INSTALLING = 7_285_934_610_122_846_309  # any number that no other advisory lock of the database has
@@ -34,6 +34,8 @@ job = sa.Table(
     sa.Column("owner", sa.Text),
     sa.Column("origin", sa.Text),
     sa.Column("caller", sa.Text, comment="whom the job counts for"),
+    sa.Column("scopes", sa.JSON(none_as_null=True), comment="that bounded the credential; NULL for none"),
+    sa.Column("roles", sa.JSON, nullable=False, comment="that the credential vouched for"),
     sa.Column("phase", sa.Text, nullable=False),
     sa.Column("run_id", sa.Text),
     sa.Column("created_at", UtcDateTime, nullable=False),

@@ -52,9 +52,9 @@ def client_of(request: Request) -> Client:
     Who comes through a proxy that is not trusted may be anybody, and shares the bounds of all who come that way: a
     header that anybody can send does not free from them.
     """
-    username = caller_of(request).username
-    if username is not None:
-        return Client(owner=username)
+    caller = caller_of(request)
+    if caller.username is not None:
+        return _known_client(caller)
     address = client_address(request)
     if address is None and request.client is not None:
         return Client(origin=f"{_BEHIND} {request.client.host}")
@@ -67,12 +67,16 @@ def lister_of(request: Request) -> Client:
     A browser sends ``Origin`` with what a page of another site asks. That page shall not see what the person before the
     browser has asked.
     """
-    username = caller_of(request).username
-    if username is not None:
-        return Client(owner=username)
+    caller = caller_of(request)
+    if caller.username is not None:
+        return _known_client(caller)
     origin = request.headers.get("origin")
     is_foreign = origin is not None and not f"{public_url(request)}/".startswith(f"{origin}/")
     return Client() if is_foreign else Client(origin=client_address(request))
+
+
+def _known_client(caller: Caller) -> Client:
+    return Client(owner=caller.username, scopes=caller.scopes, roles=caller.claimed_roles)
 
 
 @dataclass(slots=True)

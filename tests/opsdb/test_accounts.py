@@ -196,3 +196,29 @@ def test_an_unknown_name_takes_as_long_as_a_wrong_password(accounts: AccountServ
         return min(times)
 
     assert least("nobody") > least("clara") / 10
+
+
+def test_memberships_count_for_a_token_that_may_read(accounts: AccountService, programme: str) -> None:
+    accounts.add_user("clara", roles=["staff"])
+    accounts.set_member("clara", programme, held=True)
+    for scopes, members in (((), 1), (("read:observations",), 1), (("read:unreleased",), 0)):
+        found = accounts.by_token(accounts.create_token("clara", "script", scopes=scopes))
+        assert found is not None
+        assert len(found.programmes) == members
+        assert found.scopes == (frozenset(scopes) or None)
+        assert accounts.by_name("clara", scopes=found.scopes) == found
+
+
+def test_roles_that_a_credential_vouches_for_count_beside_those_of_the_user(accounts: AccountService) -> None:
+    accounts.add_user("clara", roles=["viewer"])
+    found = accounts.by_name("clara", roles=frozenset({"viewer", "staff", "nobody's"}))
+    assert found is not None
+    assert found.roles == {"viewer", "staff"}
+    assert found.permissions == {"read:observations", "read:unreleased"}
+    assert found.claimed_roles == {"staff"}
+    narrow = accounts.by_name("clara", roles=frozenset({"staff"}), scopes=frozenset({"read:observations"}))
+    assert narrow is not None
+    assert narrow.permissions == {"read:observations"}
+    plain = accounts.by_name("clara")
+    assert plain is not None
+    assert (plain.roles, plain.claimed_roles, plain.scopes) == ({"viewer"}, frozenset(), None)

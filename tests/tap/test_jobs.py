@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from astropy.io import votable
 
 from catalog import Catalog, Settings, open_catalog
+from catalog.access import Caller
 from catalog.errors import QueryError
 from catalog.uws.job import Client, Job
 from catalog.uws.phase import FINISHED, Phase
@@ -350,6 +351,50 @@ def test_expected_rows_are_told_where_the_planner_says_them(ours: Catalog) -> No
     assert job.progress is not None
     expected = 7 if ours.database.dialect == "postgresql" else None
     assert job.progress.rows_expected == expected
+
+
+@pytest.mark.parametrize(
+    ("bounds", "permissions", "programmes", "roles"),
+    [
+        ({}, {"read:observations"}, 2, {"observer"}),
+        ({"scopes": frozenset({"write:observations"})}, set(), 0, {"observer"}),
+        ({"scopes": frozenset({"read:observations"})}, {"read:observations"}, 2, {"observer"}),
+        ({"scopes": frozenset({"read:unreleased"})}, set(), 0, {"observer"}),
+        ({"roles": frozenset({"service"})}, {"read:observations", "read:unreleased"}, 2, {"observer", "service"}),
+        (
+            {"scopes": frozenset({"read:unreleased"}), "roles": frozenset({"service"})},
+            {"read:unreleased"},
+            0,
+            {"observer", "service"},
+        ),
+        ({"roles": frozenset({"no such role"})}, {"read:observations"}, 2, {"observer"}),
+    ],
+)
+def test_a_job_runs_with_what_its_credential_had_and_no_more(
+    ours: Catalog,
+    monkeypatch: pytest.MonkeyPatch,
+    bounds: dict[str, Any],
+    permissions: set[str],
+    programmes: int,
+    roles: set[str],
+) -> None:
+    """Of a member of two programmes; whatever is not looked at here is of no use to the access rule."""
+    run, callers = ours.tap.run, []
+
+    def watched(*words: Any, caller: Caller, **named: Any) -> Any:
+        callers.append(caller)
+        return run(*words, caller=caller, **named)
+
+    monkeypatch.setattr(ours.tap, "run", watched)
+    client = Client(owner="synthetic-observer-1", **bounds)
+    job_id = ours.jobs.create([("QUERY", "SELECT TOP 1 obs_id FROM ivoa.obscore"), ("PHASE", "RUN")], client=client).id
+    until(lambda: ours.jobs.get(job_id, client=client).phase in FINISHED)
+    assert ours.jobs.get(job_id, client=client).phase is Phase.COMPLETED
+    [caller] = callers
+    assert caller.username == "synthetic-observer-1"
+    assert caller.permissions & {"read:observations", "read:unreleased"} == permissions
+    assert len(caller.programmes) == programmes
+    assert caller.roles == roles
 
 
 def until(condition: Callable[[], object]) -> None:

@@ -464,3 +464,50 @@ def test_results_lie_in_an_object_store_as_well(house: Any) -> None:
     assert list(files.jobs()) == []
     with pytest.raises(NotFoundError):
         files.open(stored)
+
+
+ALL, NONE = None, frozenset[str]()
+READ, WRITE = frozenset({"read:observations"}), frozenset({"write:observations"})
+
+
+@pytest.mark.parametrize(
+    ("made_with", "asked_with", "is_shown"),
+    [
+        ((ALL, NONE), (ALL, NONE), True),
+        ((READ, NONE), (ALL, NONE), True),
+        ((READ, NONE), (READ, NONE), True),
+        ((READ, NONE), (READ | WRITE, NONE), True),
+        ((ALL, NONE), (READ, NONE), False),
+        ((READ | WRITE, NONE), (READ, NONE), False),
+        ((WRITE, NONE), (READ, NONE), False),
+        ((ALL, frozenset({"staff"})), (ALL, NONE), False),
+        ((ALL, NONE), (ALL, frozenset({"staff"})), True),
+        ((ALL, frozenset({"staff"})), (READ, frozenset({"staff"})), False),
+    ],
+)
+def test_a_job_is_shown_to_credentials_that_have_all_its_rights(
+    house: Any, made_with: Any, asked_with: Any, is_shown: bool
+) -> None:
+    job = house.jobs.create([("QUERY", "x")], client=Client("alice", None, *made_with))
+    assert job.client == Client("alice", None, *made_with)
+    client = Client("alice", None, *asked_with)
+    assert [ref.id for ref in house.jobs.list(client=client)] == ([job.id] if is_shown else [])
+    if is_shown:
+        assert house.jobs.run(job.id, client=client).client == Client("alice", None, *made_with)
+        return
+    for act in ("get", "run", "abort", "delete"):
+        with pytest.raises(AuthorizationError, match="rights"):
+            getattr(house.jobs, act)(job.id, client=client)
+    with pytest.raises(AuthorizationError):
+        house.jobs.add_parameters(job.id, [("QUERY", "y")], client=client)
+    assert house.store.read(job.id) == job
+
+
+def test_a_list_is_cut_after_what_is_not_shown(house: Any) -> None:
+    narrow = Client("alice", scopes=READ)
+    mine = [house.jobs.create([], client=narrow).id for _ in range(2)]
+    for _ in range(3):
+        house.jobs.create([], client=ALICE)
+    assert {ref.id for ref in house.jobs.list(client=narrow, last=2)} == set(mine)
+    assert len(house.jobs.list(client=narrow, last=1)) == 1
+    assert len(house.jobs.list(client=ALICE)) == 5
