@@ -15,7 +15,7 @@ from catalog.db.clock import published_now
 from catalog.db.listed import is_among
 from catalog.vo.table import Table
 
-__all__ = ["ACCESS_COLUMNS", "ANONYMOUS", "DATA_PERMISSION", "METADATA_PERMISSION", "AccessRule", "Caller"]
+__all__ = ["ACCESS_COLUMNS", "ANONYMOUS", "DATA_PERMISSION", "METADATA_PERMISSION", "AccessRule", "Caller", "is_open"]
 
 METADATA_PERMISSION = "read:unreleased"
 """Who has it sees the metadata of every package."""
@@ -95,17 +95,27 @@ class AccessRule:
 
     @staticmethod
     def _condition(caller: Caller, rows: sa.FromClause, permission: str) -> sa.ColumnElement[bool] | None:
-        """Released, or of a programme of the caller's.
-
-        What is declared secure is released to those who log in, and to nobody else (VOResource 1.1, Rights).
-        """
         if permission in caller.permissions:
             return None
-        programme, declared, release = (rows.c[name] for name in ACCESS_COLUMNS)
-        text = sa.type_coerce(declared, sa.Text())
-        released = sa.or_(text == _PUBLIC, release <= published_now())
-        if caller.username is None:
-            released = sa.and_(released, sa.func.coalesce(text, _NOTHING) != _SECURE)
+        released = is_open(rows) if caller.username is None else _is_released(rows)
         if not caller.programmes:
             return released
-        return sa.or_(released, is_among(programme, "caller_programmes", caller.programmes))
+        return sa.or_(released, is_among(rows.c.observing_program_id, "caller_programmes", caller.programmes))
+
+
+def is_open(rows: sa.FromClause) -> sa.ColumnElement[bool]:
+    """Whether everybody may have a package: it is released, and not to those alone who log in.
+
+    Args:
+        rows: With `ACCESS_COLUMNS`.
+    """
+    return sa.and_(_is_released(rows), sa.func.coalesce(_declared(rows), _NOTHING) != _SECURE)
+
+
+def _is_released(rows: sa.FromClause) -> sa.ColumnElement[bool]:
+    """By declaration or by the clock; what is declared secure is then for those who log in (VOResource 1.1, Rights)."""
+    return sa.or_(_declared(rows) == _PUBLIC, rows.c.obs_release_date <= published_now())
+
+
+def _declared(rows: sa.FromClause) -> sa.ColumnElement[str]:
+    return sa.type_coerce(rows.c.declared_rights, sa.Text())

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from catalog.access import ANONYMOUS, AccessRule, Caller
+from catalog.access import ANONYMOUS, AccessRule, Caller, is_open
 from catalog.adql.functions import FORM_DESCRIPTIONS, LANGUAGE_FEATURES
 from catalog.adql.installed import QueryFunctions
 from catalog.adql.postgresql_functions import POSTGRESQL_FUNCTIONS
@@ -164,11 +164,12 @@ class Catalog:
             maxrec_hard=settings.tap.maxrec_hard,
             timeout_s=settings.tap.sync_timeout_s,
             origin=self._origin(),
+            counts_hidden=settings.access.count_hidden,
             services={PUBLISHER_DID: partial(describe_links, self.public_url(LINKS_PATH))},
         )
         self.datalink = LinkService(
             partial(self.tap.run, limits=RowLimits(_ALL_ROWS, _ALL_ROWS)),
-            self._withdrawals,
+            self.withdrawals,
             maxrec_default=settings.tap.maxrec_default,
             maxrec_hard=settings.tap.maxrec_hard,
             contact=settings.publication.contact,
@@ -217,6 +218,7 @@ class Catalog:
             pages_url=self.public_url(),
             publication=settings.publication,
             settings=settings.registry,
+            shown=self._shown,
         )
         self.copies = CopyService(self.database, DeletionRules(**settings.copies.model_dump()))
         self.packaging = PackagingService(
@@ -386,21 +388,21 @@ class Catalog:
         """Run an ADQL query; see `catalog.tap.query.QueryService.run`."""
         return self.tap.run(adql, caller=caller, maxrec=maxrec, life_s=life_s, uploads=uploads)
 
-    def record(self, did: str) -> ObsCoreRecord:
+    def record(self, did: str, *, caller: Caller = ANONYMOUS) -> ObsCoreRecord:
         """The published record of one package.
 
         Raises:
-            NotFoundError: No published package has this identifier.
+            NotFoundError: No published package that the caller may see has this identifier.
         """
-        return read_record(self.database, did, rule=self._rule(ANONYMOUS))
+        return read_record(self.database, did, rule=self._rule(caller), withdrawals=self.withdrawals)
 
-    def record_document(self, did: str, fmt: Format) -> bytes:
+    def record_document(self, did: str, fmt: Format, *, caller: Caller = ANONYMOUS) -> bytes:
         """The published record of one package, as a document.
 
         Raises:
-            NotFoundError: No published package has this identifier.
+            NotFoundError: No published package that the caller may see has this identifier.
         """
-        record = self.record(did)
+        record = self.record(did, caller=caller)
         if fmt.name == "json":
             return render_document(record).encode()
         return b"".join(encode(TableStream.from_pylist(record.table, [record.as_dict()]), fmt, infos=self._origin()))
@@ -410,7 +412,9 @@ class Catalog:
     ) -> int:
         """Write a VOTable and a JSON sidecar per package; of every published one when ``dids`` is None."""
         rule = self._rule(ANONYMOUS)
-        return write_records(self.database, Path(folder), dids=dids, rule=rule, progress=progress)
+        return write_records(
+            self.database, Path(folder), dids=dids, rule=rule, progress=progress, withdrawals=self.withdrawals
+        )
 
     def export_obscore(
         self, path: str | Path, *, fmt: str | None = None, where: str | None = None, progress: Progress | None = None
@@ -452,13 +456,15 @@ class Catalog:
         return runner
 
     def holdings(self) -> PublishedHoldings:
-        """Counts for people, at most a few seconds old."""
+        """Counts for people, of what everybody sees; at most a few seconds old."""
         with self._counting:
             now = time.monotonic()
             if self._holdings is None or now - self._holdings[0] > _HOLDINGS_S:
+                rows, shown = package_obscore(), self._shown
+                seen = None if shown is None else sa.select(rows.c.raw_data_package_id).where(shown)
                 with self.database.engine.connect() as connection:
-                    published = connection.scalar(sa.select(sa.func.count()).select_from(package_obscore()))
-                    counts = PublishedHoldings(read_holdings(connection), published or 0)
+                    counted = sa.select(sa.func.count()).select_from(rows if seen is None else seen.subquery())
+                    counts = PublishedHoldings(read_holdings(connection, seen), connection.scalar(counted) or 0)
                 self._holdings = (now, counts)
             return self._holdings[1]
 
@@ -544,9 +550,10 @@ class Catalog:
             yield session.connection()
             session.commit()
 
-    def _withdrawals(self, dids: Sequence[str]) -> dict[str, str]:
+    def withdrawals(self, dids: Sequence[str]) -> dict[str, str]:
+        """Of some identifiers those whose packages were withdrawn, each with when, and why if that may be known."""
         with self.database.engine.connect() as connection:
-            return read_withdrawals(connection, dids)
+            return read_withdrawals(connection, dids, with_reasons=not self.access.hides_metadata)
 
     def _origin(self) -> tuple[Info, ...]:
         publication = self.settings.publication
@@ -564,6 +571,11 @@ class Catalog:
         if account is None:
             raise AuthorizationError("the owner of the job may not log in any more")
         return as_caller(account)
+
+    @property
+    def _shown(self) -> sa.ColumnElement[bool] | None:
+        """Which packages everybody sees, as a condition on `package_obscore`; None for all."""
+        return is_open(package_obscore()) if self.access.hides_metadata else None
 
     def _rule(self, caller: Caller) -> RowRule:
         """The access rule for one caller, as `catalog.adql.translate` weaves it in."""

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,8 +24,20 @@ import pytest
 import sqlalchemy as sa
 from psycopg import sql
 
+from catalog.access import DATA_PERMISSION, METADATA_PERMISSION, Caller
 from catalog.db import Database
+from catalog.opsdb.enums import DataRights
+from catalog.opsdb.models import (
+    ExecutedObsUnit,
+    ObservingProgram,
+    ObsUnit,
+    PackagePublication,
+    RawDataPackage,
+    RawDataPackageMetadata,
+    SubObservingProgram,
+)
 from catalog.opsdb.triggers import Triggers
+from catalog.wiring import open_catalog
 
 pytest_plugins = ["stored"]
 
@@ -329,3 +342,74 @@ def force() -> Callable[[Database, sa.Executable], None]:
             Triggers().install(connection)
 
     return run
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What decides who may have a package, and in plain words who may."""
+
+    programme: int | None
+    rights: str | None
+    date: datetime | None
+
+    def is_for(self, caller: Caller, permission: str) -> bool:
+        """Whether a caller may have it, by a membership, a permission, or because it is released."""
+        if permission in caller.permissions or self.programme in caller.programmes:
+            return True
+        released = self.rights == "public" or (self.date is not None and self.date <= datetime.now(UTC))
+        return released and (self.rights != "secure" or caller.username is not None)
+
+    def is_seen_by(self, caller: Caller) -> bool:
+        """Whether a caller may see its metadata, where they are hidden until the release."""
+        return self.is_for(caller, METADATA_PERMISSION)
+
+    def is_had_by(self, caller: Caller) -> bool:
+        """Whether a caller may fetch its bytes."""
+        return self.is_for(caller, DATA_PERMISSION)
+
+
+PAST, FUTURE = datetime(2026, 1, 1, tzinfo=UTC), datetime(2126, 1, 1, tzinfo=UTC)
+RELEASES = [
+    *[(None, date) for date in (PAST, FUTURE, None)],
+    *[(rights, date) for rights in ("public", "proprietary", "secure") for date in (PAST, FUTURE, None)],
+]
+"""Every state of a release: declared rights and a date."""
+
+
+@pytest.fixture(scope="session")
+def embargo() -> Callable[[str], dict[str, Release]]:
+    """Gives the packages of a database every state of release in turn, the same to all of an observation."""
+
+    def apply(url: str) -> dict[str, Release]:
+        found: dict[str, Release] = {}
+        with open_catalog(url) as catalog, catalog.session() as session:
+            for rule in (
+                *session.scalars(sa.select(ObservingProgram)),
+                *session.scalars(sa.select(SubObservingProgram)),
+            ):
+                rule.release_date = rule.release_months = None
+            turns: dict[tuple[int | None, Any], int] = {}
+            seen: dict[int | None, int] = {}
+            rows = session.execute(
+                sa.select(RawDataPackage, PackagePublication.obs_publisher_did, ObsUnit.observing_program_id)
+                .join(PackagePublication, PackagePublication.raw_data_package_id == RawDataPackage.id)
+                .join(ExecutedObsUnit, ExecutedObsUnit.id == RawDataPackage.executed_obs_unit_id)
+                .join(ObsUnit, ObsUnit.id == ExecutedObsUnit.obs_unit_id)
+                .where(PackagePublication.withdrawn_at.is_(None))
+                .order_by(RawDataPackage.id)
+            ).all()
+            for package, did, programme in rows:
+                key = programme, package.executed_obs_unit_id
+                if key not in turns:
+                    turns[key] = seen.get(programme, 0)
+                    seen[programme] = turns[key] + 1
+                rights, date = RELEASES[(turns[key] + (programme or 0)) % len(RELEASES)]
+                described = package.package_metadata or RawDataPackageMetadata(raw_data_package_id=package.id)
+                described.data_rights = None if rights is None else DataRights(rights)
+                described.obs_release_date = date
+                session.add(described)
+                found[did] = Release(programme, rights, date)
+            session.commit()
+        return found
+
+    return apply

@@ -1,17 +1,21 @@
 """The published views ``fyst.*``: packages, files, copies, programmes, executions and transfers.
 
 They show published packages alone, and nothing of hosts, paths, buckets or people. Views of protected tables also carry
-``observing_program_id``, which is not published: the access rule reads it.
+what the access rule looks at (`catalog.access.ACCESS_COLUMNS`), which is not published. No column may tell of rows that
+the rule hides: counts are of what is released to everybody.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
+from catalog.access import ACCESS_COLUMNS, is_open
 from catalog.obscore.ddl import kept_bounds, published_time
+from catalog.obscore.obsplan import obsplan
 from catalog.obscore.package_obscore import package_obscore, published_table
 from catalog.opsdb.enums import Verification
 from catalog.opsdb.lifecycle.availability import remains
@@ -68,12 +72,16 @@ def fyst_views() -> dict[str, sa.Select[Any]]:
 
 
 def _view(
-    name: str, tables: sa.FromClause, columns: dict[str, Expression], program: Expression | None
+    name: str, tables: sa.FromClause, columns: dict[str, Expression], guards: Mapping[str, Expression] | None
 ) -> sa.Select[Any]:
-    """A SELECT with the published columns in the order of their description."""
+    """A SELECT with the published columns in the order of their description, then what guards the rows."""
     published = [columns[column.name].label(column.name) for column in published_table(name).columns]
-    unpublished = [] if program is None else [program.label("observing_program_id")]
+    unpublished = [] if guards is None else [guards[name].label(name) for name in ACCESS_COLUMNS]
     return sa.select(*published, *unpublished).select_from(tables)
+
+
+def _guards(rows: sa.FromClause) -> dict[str, Expression]:
+    return {name: rows.c[name] for name in ACCESS_COLUMNS}
 
 
 def _packages() -> sa.Select[Any]:
@@ -114,7 +122,7 @@ def _packages() -> sa.Select[Any]:
     tables = resolved.join(_PACKAGE, _PACKAGE.c.id == resolved.c.raw_data_package_id).outerjoin(
         _PROGRAM, _PROGRAM.c.id == resolved.c.observing_program_id
     )
-    return _view("fyst.packages", tables, columns, resolved.c.observing_program_id)
+    return _view("fyst.packages", tables, columns, _guards(resolved))
 
 
 def _files() -> sa.Select[Any]:
@@ -133,7 +141,7 @@ def _files() -> sa.Select[Any]:
         "exptime": _FILE.c.exptime_s,
     }
     tables = resolved.join(_FILE, _FILE.c.raw_data_package_id == resolved.c.raw_data_package_id)
-    return _view("fyst.files", tables, columns, resolved.c.observing_program_id)
+    return _view("fyst.files", tables, columns, _guards(resolved))
 
 
 def _copies() -> sa.Select[Any]:
@@ -159,7 +167,7 @@ def _copies() -> sa.Select[Any]:
         .join(_LOCATION, _LOCATION.c.id == _COPY.c.data_location_id)
         .join(_SITE, _SITE.c.id == _LOCATION.c.site_id)
     )
-    return _view("fyst.copies", tables, columns, resolved.c.observing_program_id)
+    return _view("fyst.copies", tables, columns, _guards(resolved))
 
 
 def _programs() -> sa.Select[Any]:
@@ -171,13 +179,13 @@ def _programs() -> sa.Select[Any]:
         "proposal_id": _PROGRAM.c.proposal_id,
         "release_date": published_time(_PROGRAM.c.release_date),
         "release_months": _PROGRAM.c.release_months,
-        "n_packages": _count(resolved, resolved.c.observing_program_id == _PROGRAM.c.id),
+        "n_released": _count(resolved, resolved.c.observing_program_id == _PROGRAM.c.id, is_open(resolved)),
     }
     return _view("fyst.programs", _PROGRAM, columns, None)
 
 
 def _executed_units() -> sa.Select[Any]:
-    resolved = package_obscore().alias("o")
+    resolved, plan = package_obscore().alias("o"), obsplan().alias("plan")
     obs_id = sa.cast(_EXECUTED.c.id, sa.Text())
     columns = {
         "obs_id": obs_id,
@@ -191,15 +199,17 @@ def _executed_units() -> sa.Select[Any]:
         "azimuth": _EXECUTED.c.azimuth_deg,
         "elevation": _EXECUTED.c.elevation_deg,
         "pwv": _EXECUTED.c.pwv_mm,
-        "n_packages": _count(resolved, resolved.c.obs_id == obs_id),
+        "n_released": _count(resolved, resolved.c.obs_id == obs_id, is_open(resolved)),
     }
     tables = (
         _EXECUTED.join(_OBS_UNIT, _OBS_UNIT.c.id == _EXECUTED.c.obs_unit_id)
         .outerjoin(_PROGRAM, _PROGRAM.c.id == _OBS_UNIT.c.observing_program_id)
         .outerjoin(_SOURCE, _SOURCE.c.id == _OBS_UNIT.c.source_id)
         .outerjoin(_MODE, _MODE.c.id == _OBS_UNIT.c.obs_mode_id)
+        .outerjoin(plan, plan.c.obs_id == obs_id)
     )
-    return _view("fyst.executed_units", tables, columns, None)
+    guards = _guards(plan) | {"observing_program_id": _OBS_UNIT.c.observing_program_id}
+    return _view("fyst.executed_units", tables, columns, guards)
 
 
 def _transfers() -> sa.Select[Any]:
@@ -229,7 +239,7 @@ def _transfers() -> sa.Select[Any]:
         .outerjoin(destination, destination.c.id == _TRANSFER.c.destination_location_id)
         .outerjoin(destination_site, destination_site.c.id == destination.c.site_id)
     )
-    return _view("fyst.transfers", tables, columns, resolved.c.observing_program_id)
+    return _view("fyst.transfers", tables, columns, _guards(resolved))
 
 
 def _text(column: Expression) -> Expression:

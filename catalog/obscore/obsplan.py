@@ -11,7 +11,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from catalog.obscore.package_obscore import column_type, published_table
+from catalog.access import ACCESS_COLUMNS
+from catalog.obscore.package_obscore import PublishedTime, column_type, published_table
 from catalog.obscore.resolved_table import CAP_COLUMNS, VECTOR_COLUMNS, ResolvedTable
 from catalog.opsdb.models.declarative import OUR_SCHEMA
 
@@ -25,7 +26,7 @@ __all__ = [
 ]
 
 OBSPLAN = "ivoa.obsplan"
-PLAN_REVISION = "1"
+PLAN_REVISION = "2"
 """Of the rules in `catalog.obscore.plan_rows`; another one makes every row be resolved anew."""
 
 _NEVER_NULL = frozenset({"obs_id", "facility_name", "category", "priority", "execution_status", "tracking_type"})
@@ -44,6 +45,8 @@ def obsplan() -> sa.Table:
         sa.Column("obs_unit_id", sa.Integer, nullable=False, index=True),
         sa.Column("observing_program_id", sa.Integer, index=True),
         *(sa.Column(c.name, column_type(c), nullable=c.name not in _NEVER_NULL) for c in published),
+        sa.Column("declared_rights", sa.Text),
+        sa.Column("obs_release_date", PublishedTime()),
         *(sa.Column(name, sa.Double) for name in (*VECTOR_COLUMNS, *CAP_COLUMNS)),
     )
     for column in published:
@@ -67,5 +70,5 @@ def obsplan_view() -> sa.Select[Any]:
     """The published columns, then those that queries and the access rule read."""
     kept = obsplan().alias("p")
     published = [kept.c[column.name] for column in published_table(OBSPLAN).columns]
-    unpublished = ("obsplan_key", *VECTOR_COLUMNS, *CAP_COLUMNS, "observing_program_id")
+    unpublished = ("obsplan_key", *VECTOR_COLUMNS, *CAP_COLUMNS, *ACCESS_COLUMNS)
     return sa.select(*published, *(kept.c[name] for name in unpublished))

@@ -65,6 +65,7 @@ _ROUTES: dict[str, _Route] = {
     "constant_elevation_source": _SOURCE,
     "obs_mode": (_UNIT.c.id, _UNIT, _UNIT.c.obs_mode_id),
     "observing_program": (_UNIT.c.id, _UNIT, _UNIT.c.observing_program_id),
+    "sub_observing_program": (_UNIT.c.id, _UNIT, _UNIT.c.sub_observing_program_id),
     "observation_configuration": _CONFIGURATION,
     "chai_observation_configuration": _CONFIGURATION,
     "instrument_module_configuration": _MODULE_SETUP,

@@ -28,6 +28,7 @@ from catalog.obscore.inputs import (
     PROGRAM,
     SOLAR_SYSTEM,
     SOURCE,
+    SUB_PROGRAM,
     TELESCOPE,
     UNIT,
     Condition,
@@ -39,8 +40,8 @@ from catalog.obscore.package_obscore import package_obscore
 from catalog.obscore.resolved_table import CAP_COLUMNS, VECTOR_COLUMNS, Row
 from catalog.obscore.spatial_axis import derive_spatial_axis
 from catalog.obscore.spectral_axis import derive_spectral_axis
-from catalog.obscore.time_axis import SPAN_DIGITS
-from catalog.opsdb.enums import ExecutionStatus, TrackingType
+from catalog.obscore.time_axis import SPAN_DIGITS, derive_release_date
+from catalog.opsdb.enums import DataRights, ExecutionStatus, TrackingType
 from catalog.opsdb.models import (
     ExecutedObsUnit,
     InstrumentModuleConfiguration,
@@ -67,6 +68,7 @@ _OF_PACKAGES = (
     *_AGREED,
     *("s_resolution", "t_min", "t_max", "t_exptime", "em_min", "em_max"),
     *("facility_name", "instrument_name", "tracking_type"),
+    *("declared_rights", "obs_release_date"),
 )
 _TRACKING = {kind.value: kind.value.capitalize() for kind in TrackingType}
 _RANKS = (ExecutionStatus.UNSCHEDULED, ExecutionStatus.PLANNED, ExecutionStatus.SCHEDULED)
@@ -140,6 +142,7 @@ def _plan_select(columns: Mapping[str, sa.ColumnElement[Any]], tables: sa.FromCl
     tables = join_outer(
         tables,
         *OBSERVATION_JOINS,
+        (SUB_PROGRAM, SUB_PROGRAM.c.id == OBS_UNIT.c.sub_observing_program_id),
         (_CONFIGURED, _CONFIGURED.c.obs_unit_id == OBS_UNIT.c.id),
         (_SETUP, _SETUP.c.id == _CONFIGURED.c.instrument_module_configuration_id),
         (MODULE, MODULE.c.id == _SETUP.c.instrument_module_id),
@@ -165,7 +168,7 @@ def _plan_select(columns: Mapping[str, sa.ColumnElement[Any]], tables: sa.FromCl
     derived_from = {
         name: sa.null() if name.startswith("stated_") else expression
         for name, expression in INPUTS.items()
-        if not name.startswith(("unit_", "sub_", "program_")) and name != "sequence"
+        if not name.startswith("unit_") and name != "sequence"
     }
     every = {**columns, **of_plan, **derived_from}
     return (
@@ -206,12 +209,14 @@ def _derived(names: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterable
     with np.errstate(all="ignore"):
         batch.add(derive_spectral_axis(batch))
         batch.add(derive_spatial_axis(batch))
+        batch.add(derive_release_date(batch))
     count = batch.size
     states = batch.texts("pol_states")
     batch.add(
         {
             "t_resolution": [None] * count,
             "t_exptime": [None] * count,
+            "declared_rights": [None] * count,
             "pol_xel": [max(0, text.count("/") - 1) if text else None for text in states],
         }
     )
@@ -222,7 +227,7 @@ def _derived(names: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterable
 
 def _row(plan: _Part, parts: Sequence[_Part], only_telescope: str | None) -> Row:
     cells: dict[str, object] = {name: _agreed(parts, name) for name in _AGREED}
-    cells |= _position(parts)
+    cells |= _position(parts) | _rights(parts)
     cells |= {
         "obs_unit_id": plan["obs_unit_id"],
         "observing_program_id": plan["observing_program_id"],
@@ -291,6 +296,17 @@ def _position(parts: Sequence[_Part]) -> dict[str, object]:
         return dict.fromkeys(_POSITION)
     widest = max(placed, key=lambda part: part["s_fov"] or 0.0)
     return {name: widest[name] for name in _POSITION}
+
+
+def _rights(parts: Sequence[_Part]) -> dict[str, object]:
+    """What the access rule looks at: the observation is released when the last of its parts is."""
+    declared = {part["declared_rights"] for part in parts}
+    dates = [part["obs_release_date"] for part in parts if part["declared_rights"] != DataRights.PUBLIC.value]
+    strictest = DataRights.SECURE.value if DataRights.SECURE.value in declared else None
+    return {
+        "declared_rights": strictest or (None if dates or not parts else DataRights.PUBLIC.value),
+        "obs_release_date": None if not dates or None in dates else max(dates),
+    }
 
 
 def _facility(parts: Sequence[_Part]) -> str | None:

@@ -7,7 +7,7 @@ makes the same bytes.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from catalog.vo.table import Table, TableStream
 __all__ = ["ObsCoreRecord", "read_record", "read_records", "render_document", "write_record", "write_records"]
 
 Progress = Callable[[int, int | None], None]
+Withdrawals = Callable[[Sequence[str]], Mapping[str, str]]
+"""Of some identifiers those whose packages were withdrawn, each with a sentence."""
 
 _SLICE_ROWS = 1_000  # turned into text at once
 _ENDING = 2  # digits of the id by which a million records are spread over folders; the first may be a clock's
@@ -58,21 +60,24 @@ class ObsCoreRecord:
         return {column.name: value for column, value in zip(self.table.columns, self.values, strict=True)}
 
 
-def read_record(database: Database, did: str, *, rule: RowRule | None = None) -> ObsCoreRecord:
+def read_record(
+    database: Database, did: str, *, rule: RowRule | None = None, withdrawals: Withdrawals | None = None
+) -> ObsCoreRecord:
     """The record of one package.
 
     Args:
         database: Read through its read-only connection.
         did: obs_publisher_did.
         rule: Which rows may be seen; None for all.
+        withdrawals: Knows the packages that are published no more; the database does, if None.
 
     Raises:
-        NotFoundError: No published package has this identifier; says so when it was withdrawn, and why.
+        NotFoundError: No published package has this identifier; says so when it was withdrawn.
     """
     with _one(database, did, rule) as stream:
         found = [record for batch in stream for record in _records(stream.table, batch)]
     if not found:
-        raise _missing(database, did)
+        raise _missing(database, did, withdrawals)
     return found[0]
 
 
@@ -107,6 +112,7 @@ def write_records(
     dids: Iterable[str] | None = None,
     rule: RowRule | None = None,
     progress: Progress | None = None,
+    withdrawals: Withdrawals | None = None,
 ) -> int:
     """Write the records of packages into a folder, which is made if it is absent.
 
@@ -119,6 +125,7 @@ def write_records(
         dids: Which packages; None for all, as they are read.
         rule: Which rows may be seen; None for all.
         progress: Told how many are written.
+        withdrawals: Knows the packages that are published no more; the database does, if None.
 
     Returns:
         How many records were written.
@@ -129,7 +136,7 @@ def write_records(
     """
     make_folder(folder)
     count = 0
-    for count, (record, votable) in enumerate(_wanted(database, dids, rule), start=1):
+    for count, (record, votable) in enumerate(_wanted(database, dids, rule, withdrawals), start=1):
         part = folder if dids is not None else folder / _package_id(record)[-_ENDING:]
         make_folder(part)
         _write(record, votable, part, durable=dids is not None)
@@ -151,7 +158,7 @@ def render_document(record: ObsCoreRecord) -> str:
 
 
 def _wanted(
-    database: Database, dids: Iterable[str] | None, rule: RowRule | None
+    database: Database, dids: Iterable[str] | None, rule: RowRule | None, withdrawals: Withdrawals | None
 ) -> Iterator[tuple[ObsCoreRecord, bytes]]:
     """Records with their VOTables: of the packages named, else of all."""
     if dids is None:
@@ -160,7 +167,7 @@ def _wanted(
     for did in dids:
         found = list(_with_votables(_one(database, did, rule)))
         if not found:
-            raise _missing(database, did)
+            raise _missing(database, did, withdrawals)
         yield from found
 
 
@@ -208,7 +215,10 @@ def _package_id(record: ObsCoreRecord) -> str:
     return str(record.obs_publisher_did).rpartition("?")[2]
 
 
-def _missing(database: Database, did: str) -> NotFoundError:
-    with database.engine.connect() as connection:
-        withdrawn = read_withdrawals(connection, [did])
+def _missing(database: Database, did: str, withdrawals: Withdrawals | None) -> NotFoundError:
+    if withdrawals is None:
+        with database.engine.connect() as connection:
+            withdrawn: Mapping[str, str] = read_withdrawals(connection, [did])
+    else:
+        withdrawn = withdrawals([did])
     return NotFoundError(withdrawn.get(did, f"no published package has the identifier {did}"))

@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from catalog.access import ACCESS_COLUMNS
 from catalog.db.clock import published_now
 from catalog.formats.media import DATALINK_FORMAT
 from catalog.obscore.ddl import CreateView, DropView
@@ -62,14 +63,15 @@ def _obscore() -> sa.Select[Any]:
         computed[column.name].label(column.name) if column.name in computed else resolved.c[column.name]
         for column in published_table(TABLE).columns
     ]
-    unpublished = [resolved.c[name] for name in ("obscore_key", *VECTOR_COLUMNS, *CAP_COLUMNS, "observing_program_id")]
-    return sa.select(*columns, *unpublished)
+    published = {column.name for column in columns}
+    further = ("obscore_key", *VECTOR_COLUMNS, *CAP_COLUMNS, *ACCESS_COLUMNS)
+    return sa.select(*columns, *(resolved.c[name] for name in further if name not in published))
 
 
 def _radio() -> sa.Select[Any]:
     resolved = package_obscore().alias("o")
     columns = [resolved.c[column.name] for column in published_table(RADIO_TABLE).columns]
-    return sa.select(*columns)
+    return sa.select(*columns, *(resolved.c[name] for name in ACCESS_COLUMNS))
 
 
 def _access_url(resolved: sa.FromClause) -> sa.ColumnElement[Any]:

@@ -134,19 +134,20 @@ def restore(connection: sa.Connection, did: str) -> UUID:
     return _change(connection, did, {"withdrawn_at": None, "withdrawn_reason": None})
 
 
-def read_withdrawals(connection: sa.Connection, dids: Sequence[str]) -> dict[str, str]:
+def read_withdrawals(connection: sa.Connection, dids: Sequence[str], *, with_reasons: bool = True) -> dict[str, str]:
     """When and why packages were withdrawn, in a sentence, by identifier; packages that were not are left out.
 
     Args:
         connection: Of the owner.
         dids: A few obs_publisher_dids.
+        with_reasons: Whether the reasons are told.
     """
     query = sa.select(
         PackagePublication.obs_publisher_did, PackagePublication.withdrawn_at, PackagePublication.withdrawn_reason
     ).where(PackagePublication.obs_publisher_did.in_(dids), PackagePublication.withdrawn_at.is_not(None))
     return {
         row.obs_publisher_did: f"the package {row.obs_publisher_did} was withdrawn on "
-        f"{row.withdrawn_at.date().isoformat()}: {row.withdrawn_reason}"
+        f"{row.withdrawn_at.date().isoformat()}" + (f": {row.withdrawn_reason}" if with_reasons else "")
         for row in connection.execute(query)
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -36,15 +37,24 @@ class Holdings:
     programs: int
 
 
-def read_holdings(connection: sa.Connection) -> Holdings:
-    """Count packages by state, copies of packages by site and status, and programmes."""
-    states = connection.execute(sa.select(RawDataPackage.state, sa.func.count()).group_by(RawDataPackage.state))
+def read_holdings(connection: sa.Connection, packages: sa.Select[tuple[UUID]] | None = None) -> Holdings:
+    """Count packages by state, copies of packages by site and status, and programmes.
+
+    Args:
+        connection: Of the owner.
+        packages: Ids of the packages that count; None for all.
+    """
+    among = RawDataPackage.id.in_(packages) if packages is not None else sa.true()
+    of_these = PhysicalCopy.raw_data_package_id.in_(packages) if packages is not None else sa.true()
+    states = connection.execute(
+        sa.select(RawDataPackage.state, sa.func.count()).where(among).group_by(RawDataPackage.state)
+    )
     counts = {row[0]: row[1] for row in states}
     copies = connection.execute(
         sa.select(Site.key, PhysicalCopy.status, sa.func.count())
         .join(DataLocation, PhysicalCopy.data_location_id == DataLocation.id)
         .join(Site, DataLocation.site_id == Site.id)
-        .where(PhysicalCopy.raw_data_package_id.is_not(None))
+        .where(PhysicalCopy.raw_data_package_id.is_not(None), of_these)
         .group_by(Site.key, PhysicalCopy.status)
     )
     order = list(PhysicalCopyStatus)

@@ -1,7 +1,8 @@
 """Live facts about what is published: how much, where, when, in which band, by which instrument.
 
 The part of the sky is a MOC, which takes time for a large programme. It is kept, and packages that were added since are
-laid over it; it is made anew when a package that was counted has changed or gone. The rest are plain aggregates.
+laid over it; it is made anew when a package that was counted has changed or gone. The rest are plain aggregates. Where
+the metadata of some packages are hidden, only what everybody sees is told of.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from catalog.vo.region import Circle, Polygon, parse_region
 __all__ = ["Coverage", "Interval", "joined", "read_coverages", "update_mocs"]
 
 Interval = tuple[float, float]
+Shown = sa.ColumnElement[bool] | None
+"""A condition on the rows; None when all are shown."""
+
 _Row = sa.Row[*tuple[Any, ...]]
 
 _LIGHT_JM = 6.62607015e-34 * 299_792_458.0  # Planck's constant times the speed of light
@@ -51,18 +55,21 @@ class Coverage:
     instruments: tuple[str, ...] = ()
 
 
-def read_coverages(connection: sa.Connection, rows: sa.Table) -> dict[str, Coverage]:
+def read_coverages(connection: sa.Connection, rows: sa.Table, shown: Shown = None) -> dict[str, Coverage]:
     """What each programme covers, by obs_collection; its MOC as `update_mocs` left it.
 
     Args:
         connection: Of the owner.
         rows: ``catalog.package_obscore``.
+        shown: Which of them everybody sees; None for all.
     """
     c = rows.c
     keys = (c.obs_collection, c.facility_name, c.instrument_name)
     first, last = sa.func.coalesce(c.t_min, c.t_max), sa.func.coalesce(c.t_max, c.t_min)
     ends = (sa.func.min(first), sa.func.max(last), sa.func.min(c.em_min), sa.func.max(c.em_max))
-    groups = connection.execute(sa.select(*keys, sa.func.count(), *ends).group_by(*keys).order_by(c.obs_collection))
+    groups = connection.execute(
+        sa.select(*keys, sa.func.count(), *ends).where(_all(shown)).group_by(*keys).order_by(c.obs_collection)
+    )
     mocs = {row.collection: row.moc for row in connection.execute(sa.select(RegistryCoverage.__table__))}
     return {
         collection: _coverage(list(group), mocs.get(collection, ""))
@@ -84,7 +91,7 @@ def joined(coverages: Sequence[Coverage]) -> Coverage:
     )
 
 
-def update_mocs(database: Database, rows: sa.Table, *, order: int, full: bool = False) -> None:
+def update_mocs(database: Database, rows: sa.Table, *, order: int, full: bool = False, shown: Shown = None) -> None:
     """Bring the kept MOCs up to date. They are made while others may write; what has changed is written at the end.
 
     Args:
@@ -92,18 +99,24 @@ def update_mocs(database: Database, rows: sa.Table, *, order: int, full: bool = 
         rows: ``catalog.package_obscore``.
         order: Of the MOCs.
         full: Make every one anew.
+        shown: Which packages everybody sees; None for all. The clock adds to them, and so a map is made anew then.
     """
     with database.engine.connect() as connection:
-        counted = sa.select(rows.c.obs_collection, sa.func.count(), sa.func.max(rows.c.resolved_at))
-        found = connection.execute(counted.group_by(rows.c.obs_collection)).all()
+        packages = sa.func.count().filter(_all(shown))
+        counted = sa.select(rows.c.obs_collection, packages, sa.func.max(rows.c.resolved_at))
+        found = connection.execute(counted.group_by(rows.c.obs_collection).having(packages > 0)).all()
         kept = {row.collection: row for row in connection.execute(sa.select(RegistryCoverage.__table__))}
         changed: list[dict[str, object]] = []
         for collection, packages, until in found:
             old = None if full else kept.get(collection)
-            if old is not None and (old.moc_order != order or _still_there(connection, rows, old) != old.packages):
+            if old is not None and (
+                old.moc_order != order or _still_there(connection, rows, old, shown) != old.packages
+            ):
+                old = None
+            if shown is not None and old is not None and (packages, until) != (old.packages, old.resolved_until):
                 old = None
             if old is None or (packages, until) != (old.packages, old.resolved_until):
-                moc = _moc(connection, rows, collection, order, old)
+                moc = _moc(connection, rows, collection, order, old, shown)
                 state = {"moc_order": order, "packages": packages, "resolved_until": until}
                 changed.append({"collection": collection, "moc": moc, **state})
     stale = [*(values["collection"] for values in changed), *(kept.keys() - {row[0] for row in found})]
@@ -116,22 +129,26 @@ def update_mocs(database: Database, rows: sa.Table, *, order: int, full: bool = 
             connection.execute(sa.insert(RegistryCoverage), changed)
 
 
-def _still_there(connection: sa.Connection, rows: sa.Table, kept: _Row) -> int:
+def _still_there(connection: sa.Connection, rows: sa.Table, kept: _Row, shown: Shown) -> int:
     """How many of the packages that were counted are as they were: a changed one has been resolved since."""
     return (
         connection.scalar(
             sa.select(sa.func.count())
             .select_from(rows)
-            .where(rows.c.obs_collection == kept.collection, rows.c.resolved_at <= kept.resolved_until)
+            .where(rows.c.obs_collection == kept.collection, rows.c.resolved_at <= kept.resolved_until, _all(shown))
         )
         or 0
     )
 
 
-def _moc(connection: sa.Connection, rows: sa.Table, collection: str, order: int, old: _Row | None) -> str:
+def _moc(connection: sa.Connection, rows: sa.Table, collection: str, order: int, old: _Row | None, shown: Shown) -> str:
     """The MOC of the packages of a programme; laid over an old one, of those that were resolved since."""
     c = rows.c
-    query = sa.select(c.s_region, c.s_ra, c.s_dec).distinct().where(c.obs_collection == collection, c.s_ra.is_not(None))
+    query = (
+        sa.select(c.s_region, c.s_ra, c.s_dec)
+        .distinct()
+        .where(c.obs_collection == collection, c.s_ra.is_not(None), _all(shown))
+    )
     if old is not None:
         query = query.where(c.resolved_at > old.resolved_until)
     total = MOC.from_string(old.moc) if old is not None and old.moc else MOC.new_empty(order)
@@ -153,6 +170,10 @@ def _mocs(some: Sequence[_Row], order: int) -> Iterator[MOC]:
     for length in sorted({len(polygon.vertices) for polygon in polygons}):  # those of one call have equally many
         alike = [np.array(polygon.vertices).T for polygon in polygons if len(polygon.vertices) == length]
         yield from MOC.from_polygons(np.ascontiguousarray(np.concatenate(alike)), max_depth=order)
+
+
+def _all(shown: Shown) -> sa.ColumnElement[bool]:
+    return sa.true() if shown is None else shown
 
 
 def _written(moc: MOC) -> str:

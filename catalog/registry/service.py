@@ -49,6 +49,7 @@ class RegistryService:
         pages_url: The service's pages for people; the registry is harvested below it.
         publication: Authority, publisher, contact.
         settings: Of the registry.
+        shown: Which of the rows everybody sees; None for all.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class RegistryService:
         pages_url: str,
         publication: PublicationSettings,
         settings: RegistrySettings,
+        shown: sa.ColumnElement[bool] | None = None,
     ) -> None:
         self._database = database
         self._rows = rows
@@ -69,6 +71,7 @@ class RegistryService:
         self._pages_url = pages_url
         self._publication = publication
         self._settings = settings
+        self._shown = shown
         self.store = RecordStore(database, created_mark=CREATED, updated_mark=UPDATED)
         self.oai = OaiService(self.store, page_size=settings.page_size, token_s=settings.token_s)
 
@@ -125,7 +128,7 @@ class RegistryService:
             SettingsError: A declared fact is wrong, or one that only the operator knows is still a placeholder.
         """
         declared = load_records(self.folder)
-        update_mocs(self._database, self._rows, order=self._settings.moc_order, full=full)
+        update_mocs(self._database, self._rows, order=self._settings.moc_order, full=full, shown=self._shown)
         resources = build_resources(declared, self._live())
         if not self.is_demonstration:
             for resource in resources:
@@ -141,7 +144,7 @@ class RegistryService:
 
     def _live(self) -> Live:
         with self._database.engine.connect() as connection:
-            coverages = read_coverages(connection, self._rows)
+            coverages = read_coverages(connection, self._rows, self._shown)
             programmes = connection.execute(
                 sa.select(
                     ObservingProgram.short_name,

@@ -88,7 +88,8 @@ class TapWork:
             )
             with rows:
                 control.on_cancel(rows.close)
-                for piece in encode(rows, form, infos=self._tap.result_infos(params.query)):
+                infos = self._tap.result_infos(params.query, caller=caller, uploads=uploads)
+                for piece in encode(rows, form, infos=infos):
                     control.write(piece)
                     control.progress(rows.rows)
         if rows.fault is not None:

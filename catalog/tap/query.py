@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import sqlalchemy as sa
 
@@ -71,6 +72,7 @@ class QueryService:
         maxrec_hard: Rows handed out at most.
         timeout_s: Seconds that the database may take for a query.
         origin: What every result says of where it comes from.
+        counts_hidden: Whether results say how many rows of the tables that they come from the caller may not see.
         services: Services that take the values of a column of a result, by the utype of the column.
     """
 
@@ -84,6 +86,7 @@ class QueryService:
         maxrec_hard: int,
         timeout_s: float,
         origin: Sequence[Info] = (),
+        counts_hidden: bool = False,
         services: Mapping[str, Callable[[str], Service]] | None = None,
     ) -> None:
         self._database = database
@@ -92,6 +95,7 @@ class QueryService:
         self._limits = RowLimits(maxrec_default, maxrec_hard)
         self._timeout_s = timeout_s
         self._origin = tuple(origin)
+        self._counts_hidden = counts_hidden
         self._services = dict(services or {})
 
     def resolve(self, adql: str, *, uploads: Uploads | None = None) -> ResolvedQuery:
@@ -163,12 +167,16 @@ class QueryService:
     def expected_rows(
         self, adql: str, *, caller: Caller = ANONYMOUS, limit: int, uploads: Uploads | None = None
     ) -> int | None:
-        """How many rows the database's planner expects, ``limit`` at most; None from SQLite, which does not say.
+        """How many rows the database's planner expects, ``limit`` at most; None where nothing is said.
+
+        SQLite does not say. Nor is it said where rows are hidden: the planner has looked at them.
 
         Raises:
             QueryError: The query is not valid.
         """
         resolved = self.resolve(adql, uploads=uploads)
+        if self._guarded(resolved, caller):
+            return None
         temporary = () if uploads is None else uploads.temporary(resolved.tables)
         expected = self._database.expected_rows(self._translate(resolved, caller, limit), temporary)
         return None if expected is None else min(expected, limit)
@@ -184,16 +192,58 @@ class QueryService:
         statement = self._translate(resolved, caller, limit)
         return read_estimate(self._database, statement, resolved.table, seconds=_ESTIMATE_SECONDS)
 
-    def result_infos(self, adql: str, *, request: str | None = None) -> tuple[Info, ...]:
-        """Where a result comes from, as INFO elements (Data Origin note, response level).
+    def result_infos(
+        self,
+        adql: str,
+        *,
+        request: str | None = None,
+        caller: Caller = ANONYMOUS,
+        uploads: Uploads | None = None,
+    ) -> tuple[Info, ...]:
+        """Where a result comes from, as INFO elements (Data Origin note, response level), and what is hidden.
 
         Args:
             adql: The query.
             request: URL that was asked, if there was one.
+            caller: Who asks.
+            uploads: Tables that the query may name besides the published ones.
         """
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
         asked = () if request is None else (Info("request", request),)
-        return (Info("query", adql), Info("request_date", now), *asked, *self._origin)
+        hidden = self._hidden_rows(adql, caller, uploads) if self._counts_hidden else ()
+        return (Info("query", adql), Info("request_date", now), *asked, *self._origin, *hidden)
+
+    def _guarded(self, resolved: ResolvedQuery, caller: Caller) -> dict[str, tuple[Table, sa.ColumnElement[bool]]]:
+        """The tables of a query of which the caller may not see every row, each with the condition of those seen."""
+        found = {}
+        for name in resolved.tables:
+            table = self._tables.get(name)
+            if table is not None and table.protected:
+                guards = sa.table(
+                    "guarded", *(sa.column(column) for column in cast("tuple[str, ...]", table.extra["hidden"]))
+                )
+                condition = self._rule(caller, table, guards)
+                if condition is not None:
+                    found[name] = table, condition
+        return found
+
+    def _hidden_rows(self, adql: str, caller: Caller, uploads: Uploads | None) -> Iterator[Info]:
+        """How many rows the caller does not see of each table, whatever the query asks of it."""
+        for name in self._guarded(self.resolve(adql, uploads=uploads), caller):
+            counting = resolve(parse(f"SELECT COUNT(*) AS n FROM {name}"), self._tables)
+            everything, seen = (
+                self._count(translate(counting, dialect=self._database.dialect, rule=rule), counting.table)
+                for rule in (None, partial(self._rule, caller))
+            )
+            if everything > seen:
+                sentence = (
+                    f"rows of {name} are hidden from who asks so; those of one's own programmes are seen by login"
+                )
+                yield Info("hidden_rows", str(everything - seen), f"{everything - seen:,} {sentence}")
+
+    def _count(self, statement: sa.Select[Any], table: Table) -> int:
+        with self._database.stream(statement, table, timeout_s=self._timeout_s) as rows:
+            return int(rows.read_all()["n"][0].as_py())
 
     def _with_services(self, resolved: ResolvedQuery) -> ResolvedQuery:
         """The same query, whose result describes the services that take its values; each takes one column."""
@@ -205,7 +255,4 @@ class QueryService:
         return replace(resolved, table=replace(resolved.table, services=tuple(services)))
 
     def _translate(self, resolved: ResolvedQuery, caller: Caller, limit: int | None) -> sa.Select[Any]:
-        def row_rule(table: Table, rows: sa.FromClause) -> sa.ColumnElement[bool] | None:
-            return self._rule(caller, table, rows)
-
-        return translate(resolved, dialect=self._database.dialect, rule=row_rule, limit=limit)
+        return translate(resolved, dialect=self._database.dialect, rule=partial(self._rule, caller), limit=limit)

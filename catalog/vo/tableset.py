@@ -92,9 +92,11 @@ class _Table(_Strict):
             raise ValueError(f"column {twice[0]} is described twice")
         return value
 
-    def build(self) -> Table:
+    def build(self, guards: tuple[str, ...]) -> Table:
         indexes = {"position": self.position, "region": self.region}
         extra: dict[str, Any] = {name: index.model_dump() for name, index in indexes.items() if index is not None}
+        if self.protected:
+            extra["hidden"] = guards
         return Table(
             name=self.name,
             title=self.title,
@@ -112,6 +114,9 @@ class _Schema(_Strict):
     schema_name: str
     title: str = ""
     description: str = ""
+    guards: tuple[str, ...] = ()
+    """Columns of protected tables that the access rule reads, published or not."""
+
     tables: tuple[_Table, ...]
 
 
@@ -140,7 +145,7 @@ def parse_tableset(text: str, origin: str) -> TableSchema:
         values = yaml.load(text, _LOADER)  # noqa: S506  (the safe one)
         values["schema_name"] = values.pop("schema", None)
         schema = _Schema.model_validate(values)
-        tables = tuple(table.build() for table in schema.tables)
+        tables = tuple(table.build(schema.guards) for table in schema.tables)
     except (yaml.YAMLError, ValidationError, TypeError, AttributeError) as error:
         raise InternalError(f"{origin}: {error}") from None
     return TableSchema(name=schema.schema_name, title=schema.title, description=schema.description, tables=tables)

@@ -15,6 +15,7 @@ from catalog.errors import CatalogError, ParameterError
 from catalog.formats.encoder import encode
 from catalog.formats.media import DATALINK_FORMAT, DEFAULT_FORMAT, Format, parse_format
 from catalog.web.documents import document_response
+from catalog.web.identity import caller_of
 from catalog.web.parameters import read_pairs
 from catalog.web.proxies import public_url
 from catalog.web.responses import Answer, StreamResponse, as_fault, fault_response
@@ -78,6 +79,7 @@ async def record(request: Request) -> Response:
         fmt = parse_format(values["RESPONSEFORMAT"]) if values.get("RESPONSEFORMAT") else DEFAULT_FORMAT
         if fmt.name == DEFAULT_FORMAT.name:
             fmt = replace(_TABLEDATA, content_type=fmt.content_type)
-        return await document_response(request, partial(catalog.record_document, values["ID"], fmt), fmt.content_type)
+        document = partial(catalog.record_document, values["ID"], fmt, caller=caller_of(request))
+        return await document_response(request, document, fmt.content_type)
     except CatalogError as fault:
         return fault_response(fault, request=request)

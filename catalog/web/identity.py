@@ -118,8 +118,7 @@ class Identification:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                if is_for_programs:
-                    headers.add_vary_header("Authorization")
+                headers.add_vary_header("Authorization")
                 if caller.username is not None:
                     headers["x-vo-authenticated"] = caller.username
                     headers["cache-control"] = "private"

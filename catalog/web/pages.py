@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from catalog.access import Caller
 from catalog.adql.diagnostics import render_diagnostic
 from catalog.dali import single_values
 from catalog.errors import CatalogError, QueryError, UnavailableError
@@ -18,6 +19,7 @@ from catalog.formats.media import FORMATS
 from catalog.opsdb.enums import PackageState
 from catalog.vo.documents import render
 from catalog.vo.table import TableStream
+from catalog.web.identity import caller_of
 from catalog.web.parameters import read_pairs
 from catalog.web.proxies import public_url
 from catalog.web.responses import Answer, StreamResponse, as_fault, fault_headers, fault_status
@@ -118,14 +120,14 @@ async def query(request: Request) -> Response:
     if not adql.strip():
         return HTMLResponse(_query(catalog, _EXAMPLE))
     return StreamResponse(
-        partial(_prepare, catalog, adql),
+        partial(_prepare, catalog, adql, caller_of(request)),
         admission=request.app.state.admission,
         refuse=partial(_refuse, catalog, adql),
     )
 
 
-def _prepare(catalog: Catalog, adql: str) -> Answer:
-    rows = catalog.query(adql, maxrec=_ROWS)
+def _prepare(catalog: Catalog, adql: str, caller: Caller) -> Answer:
+    rows = catalog.query(adql, caller=caller, maxrec=_ROWS)
     return Answer(_pieces(catalog, adql, rows), rows.close, _HTML)
 
 

@@ -75,12 +75,12 @@ def _prepare(catalog: Catalog, params: TapParameters, form: Form, caller: Caller
     fmt = parse_format(params.responseformat) if params.responseformat else DEFAULT_FORMAT
     uploads = catalog.uploads.open(params.uploads, form.files)
     try:
+        infos = catalog.tap.result_infos(params.query, request=url, caller=caller, uploads=uploads)
         life_s = catalog.settings.tap.sync_answer_s
         rows = catalog.query(params.query, caller=caller, maxrec=params.maxrec, life_s=life_s, uploads=uploads)
     except BaseException:
         uploads.close()
         raise
-    infos = catalog.tap.result_infos(params.query, request=url)
     return Answer(encode(rows, fmt, infos=infos), partial(_close, rows, uploads), fmt.content_type)
 
 

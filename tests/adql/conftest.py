@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
@@ -54,6 +57,18 @@ def phrase(line: str, *, refused: bool) -> Phrase:
     code, _, place = fault.partition(" ")
     row, _, column = place.partition(":")
     return Phrase(text, code, int(row), int(column))
+
+
+@pytest.fixture(scope="session")
+def writing() -> ModuleType:
+    """The module that writes queries at random."""
+    name = "query_writer"
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("writer.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")
