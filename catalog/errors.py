@@ -203,9 +203,19 @@ class QuotaError(ResourceLimitError):
 
 
 class UnavailableError(CatalogError):
-    """A service that we depend on does not answer now; the same request may succeed later."""
+    """A service that we depend on does not answer now; the same request may succeed later.
+
+    Args:
+        message: What cannot be had now.
+        hint: What helps.
+        retry_after: Seconds after which asking again may help; soon when None.
+    """
 
     code = "TransientFault"
+
+    def __init__(self, message: str, *, hint: str | None = None, retry_after: int | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
 
 
 class InternalError(CatalogError):

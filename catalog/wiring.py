@@ -23,6 +23,8 @@ from catalog.adql.installed import QueryFunctions
 from catalog.adql.postgresql_functions import POSTGRESQL_FUNCTIONS
 from catalog.adql.sqlite_functions import SQLITE_FUNCTIONS
 from catalog.adql.statement import RowRule
+from catalog.broker.places import build_places
+from catalog.broker.service import Broker
 from catalog.datalink import PUBLISHER_DID, LinkService, describe_links
 from catalog.db import Database, SqlFunction
 from catalog.errors import AuthorizationError, CatalogError, SettingsError
@@ -32,7 +34,7 @@ from catalog.obscore.comparison import Difference, compare_with_fresh
 from catalog.obscore.derived import PublishedObjects
 from catalog.obscore.export import Manifest, export_obscore
 from catalog.obscore.freshness import keep_resolved, refresh
-from catalog.obscore.package_obscore import package_obscore
+from catalog.obscore.package_obscore import package_obscore, published_table
 from catalog.obscore.record import ObsCoreRecord, read_record, render_document, write_records
 from catalog.obscore.resolve import ResolveSummary
 from catalog.opsdb.accounts import Account, AccountService
@@ -237,6 +239,18 @@ class Catalog:
         )
         self.staging = StagingService(self.database, _retries(transfers), self._publishing)
         self.package_copies = CopyReader(self.database, _reading_rules(settings.files))
+        self._places = build_places(settings.files.locations, signed_url_s=settings.files.signed_url_s)
+        self.broker = Broker(
+            self.database,
+            self.access,
+            visible=self._visible,
+            published=package_obscore(),
+            copies=self.package_copies,
+            places=self._places,
+            staging_wait_s=settings.files.staging_wait_s,
+            is_staged=settings.files.staging_location is not None,
+            contact=settings.publication.contact,
+        )
         self._holdings: tuple[float, PublishedHoldings] | None = None
         self._counting = Lock()
         self._examples_document: tuple[str, bytes] | None = None
@@ -580,6 +594,9 @@ class Catalog:
     def _rule(self, caller: Caller) -> RowRule:
         """The access rule for one caller, as `catalog.adql.translate` weaves it in."""
         return partial(self.access.metadata, caller)
+
+    def _visible(self, caller: Caller) -> sa.ColumnElement[bool] | None:
+        return self.access.metadata(caller, published_table("ivoa.obscore"), package_obscore())
 
     def _derived(self) -> tuple[DerivedObjects, ...]:
         public = self.settings.database.public_url

@@ -19,6 +19,7 @@ from uuid import UUID, uuid5
 import httpx
 import pytest
 import sqlalchemy as sa
+from botocore.session import get_session
 
 from catalog import Settings, open_catalog
 from catalog.ingest.tar import write_tar
@@ -87,6 +88,8 @@ class Stored:
     files: dict[str, Any] = field(default_factory=dict)
     """The section ``files`` of the settings; a test may change it."""
 
+    _copy_ids: dict[tuple[str, str], int] = field(default_factory=dict)
+
     def id(self, name: str) -> UUID:
         """Of a package."""
         return package_id(name)
@@ -130,9 +133,22 @@ class Stored:
 
     def copy_id(self, name: str, place: str) -> int:
         """Number of a copy, as it is published."""
-        with open_catalog(self.settings()) as catalog:
-            copies = catalog.package_copies.of([self.id(name)])[self.id(name)]
-        return next(copy.stored.copy_id for copy in copies if copy.stored.place == place)
+        if not self._copy_ids:
+            names = {self.id(each): each for each in PACKAGES}
+            with open_catalog(self.settings()) as catalog:
+                for package, copies in catalog.package_copies.of(names).items():
+                    found = {(names[package], copy.stored.place): copy.stored.copy_id for copy in copies}
+                    self._copy_ids |= found
+        return self._copy_ids[name, place]
+
+    def put_object(self, name: str, content: bytes | None) -> None:
+        """Lay other bytes of a package into the object store; None removes it."""
+        key = {"Bucket": BUCKET, "Key": f"{self.prefix}/{name}.tar"}
+        client = get_session().create_client("s3", region_name="us-east-1", endpoint_url=self.s3)
+        if content is None:
+            client.delete_object(**key)
+        else:
+            client.put_object(**key, Body=content)
 
 
 def package_id(name: str) -> UUID:
@@ -242,8 +258,7 @@ def put_tars(made: Stored, tars: Path) -> None:
     for name, places in PACKAGES.items():
         for place in places:
             if place == S3:
-                content = made.content(name)
-                httpx.put(f"{made.s3}/{BUCKET}/{made.prefix}/{name}.tar", content=content).raise_for_status()
+                made.put_object(name, made.content(name))
             elif place in (DISK, SECOND, DARK, OTHER):
                 made.tar(name, place).parent.mkdir(exist_ok=True)
                 shutil.copyfile(tars / f"{name}.tar", made.tar(name, place))

@@ -19,7 +19,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from catalog.errors import CatalogError, NotFoundError, UnavailableError, UsageError
-from catalog.web import datalink, oai, pages, tap
+from catalog.web import datalink, files, oai, pages, tap
 from catalog.web.admission import Admission
 from catalog.web.housekeeping import keep_house, keep_registry
 from catalog.web.identity import Identification
@@ -36,6 +36,7 @@ _PAGE_POLICY = (  # a page loads nothing, runs nothing, and sends its form to us
     "frame-ancestors 'none'"
 )
 _FOR_PROGRAMS = ("/tap/", "/datalink/")
+_OFFERS = (*_FOR_PROGRAMS, "/files/", "/staging/")
 _PREFLIGHT_SECONDS = 86_400
 
 
@@ -52,6 +53,7 @@ def create_app(catalog: Catalog, *, is_housekeeper: bool = True) -> Starlette:
             Mount("/tap", routes=tap.routes()),
             Mount("/datalink", routes=datalink.routes()),
             *oai.routes(),
+            *files.routes(),
         ],
         lifespan=_lifespan,
         exception_handlers={HTTPException: _refusal, CatalogError: _fault, ClientDisconnect: _gone},
@@ -66,7 +68,7 @@ def create_app(catalog: Catalog, *, is_housekeeper: bool = True) -> Starlette:
         Identification,
         accounts=catalog.accounts,
         realm=catalog.settings.publication.authority,
-        offers=_FOR_PROGRAMS,
+        offers=_OFFERS,
     )
     app.add_middleware(
         CORSMiddleware,

@@ -28,11 +28,12 @@ from catalog.uws.job import Client
 from catalog.web.proxies import client_address, public_url
 from catalog.wiring import as_caller
 
-__all__ = ["Identification", "caller_of", "client_of", "lister_of"]
+__all__ = ["Identification", "caller_of", "challenge_of", "client_of", "lister_of"]
 
 _LOG = logging.getLogger(__name__)
 _BEHIND = "somewhere behind"  # no address begins like this
 _CALLER = "catalog.caller"
+_CHALLENGE = "catalog.challenge"
 _OFFER_SECONDS = 30.0  # how soon the world is told that somebody can log in
 _HASHES_AT_ONCE = 2  # each takes 64 MiB and a core
 _FAILURES = 10
@@ -44,6 +45,12 @@ def caller_of(request: Request) -> Caller:
     """Who asks, with what credentials say."""
     caller: Caller = request.scope.get(_CALLER, ANONYMOUS)
     return caller
+
+
+def challenge_of(request: Request) -> str:
+    """How to identify oneself, for an address that wants to know who asks."""
+    challenge: str = request.scope.get(_CHALLENGE, "Basic")
+    return challenge
 
 
 def client_of(request: Request) -> Client:
@@ -112,6 +119,7 @@ class Identification:
         given = Headers(scope=scope).getlist("authorization")
         caller = await self._identify(Request(scope), given) if given else ANONYMOUS
         scope[_CALLER] = caller
+        scope[_CHALLENGE] = self._challenge
         is_for_programs = scope["path"].startswith(self._offers)
         challenges = is_for_programs and caller.username is None and await self._is_offered()
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from functools import partial
@@ -24,6 +24,7 @@ __all__ = ["StoredObject", "object_response"]
 
 _PIECE_BYTES = 512 * 1024
 _ONE_RANGE = re.compile(r"bytes\s*=\s*(\d{0,1000})-(\d{0,1000})", re.IGNORECASE)
+_DIGESTS = {"sha256": "sha-256", "sha512": "sha-512"}  # as RFC 9530 section 5 calls them
 _SHOWN = ("text/html", "text/plain")  # by a browser; other things it is to keep in a file
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -35,8 +36,11 @@ class StoredObject:
     size: int
     """How many there are."""
 
-    sha256: str
-    """Hexadecimal."""
+    tag: str
+    """The same for the same bytes alone: printable ASCII without quotes."""
+
+    digest: tuple[str, str] | None
+    """Algorithm (``sha256`` or ``sha512``; others are not told) and checksum, hexadecimal; None when not known."""
 
     media_type: str
     name: str
@@ -47,6 +51,12 @@ class StoredObject:
 
     open: Callable[[int], IO[bytes]]
     """The bytes from this one on; whoever gets them closes them."""
+
+    is_shown: bool = True
+    """Whether a browser may show what is a page or text, and not keep it in a file."""
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Sent with the bytes, with one range of them, and with word that the client has them."""
 
 
 def object_response(request: Request, stored: StoredObject, *, refuse: Callable[[Exception], Response]) -> Response:
@@ -60,9 +70,10 @@ def object_response(request: Request, stored: StoredObject, *, refuse: Callable[
         refuse: The document for bytes that cannot be opened.
     """
     headers = {
-        "etag": f'"{stored.sha256}"',
+        "etag": f'"{stored.tag}"',
         "last-modified": format_datetime(stored.modified.astimezone(UTC), usegmt=True),
         "cache-control": "private, no-cache",  # keep it, and ask whether it is still there
+        **stored.headers,
     }
     if "if-match" in request.headers and not _lists(request, "if-match", headers["etag"]):
         return Response(status_code=412, headers=headers)
@@ -85,13 +96,16 @@ def object_response(request: Request, stored: StoredObject, *, refuse: Callable[
 
 
 def _description(stored: StoredObject) -> dict[str, str]:
-    digest = base64.b64encode(bytes.fromhex(stored.sha256)).decode()
-    disposition = "inline" if stored.media_type.startswith(_SHOWN) else "attachment"
-    return {
+    is_inline = stored.is_shown and stored.media_type.startswith(_SHOWN)
+    disposition = "inline" if is_inline else "attachment"
+    described = {
         "content-type": stored.media_type,
         "content-disposition": f'{disposition}; filename="{_UNSAFE.sub("_", stored.name)}"',
-        "repr-digest": f"sha-256=:{digest}:",
     }
+    algorithm, checksum = stored.digest or ("", "")
+    if algorithm in _DIGESTS:
+        described["repr-digest"] = f"{_DIGESTS[algorithm]}=:{base64.b64encode(bytes.fromhex(checksum)).decode()}:"
+    return described
 
 
 def _lists(request: Request, header: str, etag: str, *, weakly: bool = False) -> bool:

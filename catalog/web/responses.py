@@ -23,6 +23,7 @@ from catalog.errors import (
     AuthenticationError,
     AuthorizationError,
     CatalogError,
+    IntegrityError,
     InternalError,
     NotFoundError,
     PhaseError,
@@ -40,6 +41,7 @@ from catalog.web.admission import Admission
 __all__ = [
     "Answer",
     "StreamResponse",
+    "accepts_json",
     "as_fault",
     "breaking_off",
     "cancel_when_gone",
@@ -60,6 +62,7 @@ _STATUS: tuple[tuple[type[CatalogError], int], ...] = (
     (AuthenticationError, 401),
     (AuthorizationError, 403),
     (PhaseError, 403),  # UWS 1.1 section 2.2.3.1
+    (IntegrityError, 409),
     (UsageError, 400),
     (QueryTimeoutError, 408),
     (QuotaError, 429),
@@ -79,7 +82,7 @@ def fault_status(kind: type[CatalogError]) -> int:
 def fault_headers(fault: CatalogError) -> dict[str, str]:
     """What else the answer says of a fault: when to ask again; that the rest of a request is not read any more."""
     if isinstance(fault, UnavailableError):
-        return {"retry-after": str(_RETRY_SECONDS)}
+        return {"retry-after": str(fault.retry_after or _RETRY_SECONDS)}
     if isinstance(fault, QuotaError):
         return {"retry-after": str(fault.retry_after)}
     if isinstance(fault, AuthenticationError):
@@ -110,7 +113,7 @@ def fault_response(
     elif fault.hint and fault.hint not in message:
         message = f"{message}\n{fault.hint}"
     facts = _facts(fault, job_id)
-    if request is not None and _accepts_json(request.headers.get("accept")):
+    if request is not None and accepts_json(request.headers.get("accept")):
         content = json.dumps({"status": "ERROR", "message": message, **facts}, ensure_ascii=False).encode()
         media_type = "application/json"
     else:
@@ -122,7 +125,7 @@ def fault_response(
     return Response(content, status or fault_status(type(fault)), headers, media_type=media_type)
 
 
-def _accepts_json(accept: str | None) -> bool:
+def accepts_json(accept: str | None) -> bool:
     """Whether an Accept header asks for JSON before anything else that we have."""
     wanted = [part.partition(";")[0].strip().lower() for part in (accept or "").split(",")]
     return wanted[0] == "application/json"

@@ -288,7 +288,8 @@ async def parameter(request: Request) -> Response:
 def _stored(request: Request, found: Job, file: StoredFile, name: str) -> Response:
     kept = StoredObject(
         size=file.size,
-        sha256=file.sha256,
+        tag=file.sha256,
+        digest=("sha256", file.sha256),
         media_type=file.content_type or "application/octet-stream",
         name=name,
         modified=found.ended or found.created,

@@ -40,7 +40,8 @@ def at(content: bytes) -> Callable[[int], IO[bytes]]:
 def stored(content: bytes = CONTENT, **changes: Any) -> StoredObject:
     facts: dict[str, Any] = {
         "size": len(content),
-        "sha256": hashlib.sha256(content).hexdigest(),
+        "tag": hashlib.sha256(content).hexdigest(),
+        "digest": ("sha256", hashlib.sha256(content).hexdigest()),
         "media_type": "text/csv;header=present",
         "name": "job 1/../x.csv",
         "modified": MODIFIED,
