@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,23 +11,29 @@ from typing import IO, Literal
 from catalog.errors import ParameterError
 
 __all__ = [
+    "Interval",
     "TapParameters",
     "UploadedFile",
     "UploadedTable",
     "parse_detail",
+    "parse_interval",
     "parse_maxrec",
+    "parse_number",
     "parse_parameters",
     "parse_uploads",
     "single_values",
     "with_one_format",
 ]
 
+_NUMBER_LENGTH = 100  # characters; who writes more means no number
 _RUNID_LENGTH = 64  # TAP 1.1 section 2.7.6
 _MAXREC = re.compile("[0-9]{1,1000}")
 _UPLOAD_NAME = re.compile("[A-Za-z][A-Za-z0-9_]{0,127}")
 _NEXT_UPLOAD = re.compile(";(?=[A-Za-z][A-Za-z0-9_]*,)")  # TAP 1.0 section 2.5: several tables in one value
 _URI = re.compile(r"(?:param:[^\s]+|https?://[^\s]+)", re.IGNORECASE)
 _URI_LENGTH = 4000
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
+_INFINITE = re.compile(r"[+-]?Inf(?:inity)?", re.ASCII | re.IGNORECASE)
 _LANGUAGES = ("ADQL", "ADQL-2.0", "ADQL-2.1")
 
 
@@ -120,6 +127,53 @@ def parse_maxrec(text: str | None) -> int | None:
     if not _MAXREC.fullmatch(digits):
         raise ParameterError(f"MAXREC is '{digits[:40]}'; expected a whole number, 0 or more")
     return int(digits)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """All numbers from one to another, both included; either may be infinite (DALI 1.1 section 3.3.4)."""
+
+    low: float
+    high: float
+
+
+def parse_number(name: str, text: str, *, infinite: bool = False) -> float:
+    """A number as VOTable writes it (DALI 1.1 section 3.1.2).
+
+    Args:
+        name: Of the parameter, for the message.
+        text: The number.
+        infinite: Whether ``-Inf`` and ``+Inf`` are numbers here.
+
+    Raises:
+        ParameterError: It is none, or too large for 64 bits.
+    """
+    word = text.strip()
+    if infinite and _INFINITE.fullmatch(word):
+        return -math.inf if word.startswith("-") else math.inf
+    value = float(word) if len(word) <= _NUMBER_LENGTH and _NUMBER.fullmatch(word) else math.nan
+    if not math.isfinite(value):
+        raise ParameterError(f"{name} is '{text[:80]}'; expected a number{' or an infinity' if infinite else ''}")
+    return value
+
+
+def parse_interval(name: str, text: str) -> Interval:
+    """Two numbers with a blank between, or one number that is both ends (SIA 2.0 section 2.1).
+
+    Args:
+        name: Of the parameter, for the message.
+        text: Such as ``0.1 0.2``, ``-Inf 5`` or ``3``.
+
+    Raises:
+        ParameterError: They are no numbers, one or three, or in the wrong order.
+    """
+    words = text.split()
+    if len(words) not in (1, 2):
+        raise ParameterError(f"{name} is '{text[:80]}'; expected one number, or two with a blank between")
+    low, high = (parse_number(name, word, infinite=len(words) == 2) for word in (words[0], words[-1]))
+    if low > high or low == math.inf or high == -math.inf:
+        raise ParameterError(f"{name} is '{text[:80]}'; no number lies between these")
+    return Interval(low, high)
 
 
 def parse_detail(pairs: Iterable[tuple[str, str]]) -> Literal["min", "max"]:

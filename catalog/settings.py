@@ -19,6 +19,7 @@ from catalog.errors import SettingsError
 from catalog.file_settings import FileSettings
 
 __all__ = [
+    "CONE_PATH",
     "LINKS_PATH",
     "AttachedSettings",
     "CopySettings",
@@ -41,6 +42,9 @@ Network = IPv4Network | IPv6Network
 
 LINKS_PATH = "/datalink/links"
 """Where the links of packages are, below the service's base URL: `access_url` leads there."""
+
+CONE_PATH = "/scs/query"
+"""Where positions are searched around; the documents of VOSI lie beside it."""
 
 _PREFIX = "CATALOG_"
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  (listened at only when the operator says so)

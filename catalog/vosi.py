@@ -12,12 +12,14 @@ from catalog.vo.table import Table
 from catalog.vo.tableset import TableSchema
 
 __all__ = [
+    "ConeCapability",
     "LanguageFeature",
     "OutputFormat",
     "TapCapability",
     "TimeLimit",
     "render_availability",
     "render_capabilities",
+    "render_cone_capabilities",
     "render_table",
     "render_tables",
 ]
@@ -70,6 +72,25 @@ class TapCapability:
     """Of all tables together that a request may bring, in its body or by URL; None when it may bring none."""
 
 
+@dataclass(frozen=True, slots=True)
+class ConeCapability:
+    """What the cone search can do (SimpleDALRegExt 1.1 section 3.1)."""
+
+    url: str
+    """Of the search; a question mark and parameters follow."""
+
+    max_records: int
+    """Rows in an answer at most."""
+
+    test: tuple[float, float] | None = None
+    """A position at which something is found; None where nothing is published."""
+
+    @property
+    def vosi_url(self) -> str:
+        """What the addresses of the documents of VOSI begin with."""
+        return self.url.rpartition("/")[0]
+
+
 def render_availability(*, available: bool, up_since: datetime | None, notes: Sequence[str] = ()) -> bytes:
     """The availability document (VOSI 1.1 section 5).
 
@@ -91,6 +112,15 @@ def render_capabilities(base_url: str, tap: TapCapability, *, links_url: str | N
         links_url: URL of the DataLink endpoint, if there is one.
     """
     return render("vosi/capabilities.xml", base_url=base_url, tap=tap, links_url=links_url)
+
+
+def render_cone_capabilities(cone: ConeCapability) -> bytes:
+    """The capabilities document of the cone search (VOSI 1.1 section 4, SimpleDALRegExt 1.1).
+
+    Args:
+        cone: Where it is, and what it can do.
+    """
+    return render("vosi/cone_capabilities.xml", cone=cone)
 
 
 def render_tables(schemas: Sequence[TableSchema], *, columns: bool = True) -> bytes:

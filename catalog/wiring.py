@@ -34,6 +34,10 @@ from catalog.obscore.comparison import Difference, compare_with_fresh
 from catalog.obscore.derived import PublishedObjects
 from catalog.obscore.export import Manifest, export_obscore
 from catalog.obscore.freshness import keep_resolved, refresh
+<<<<<<< HEAD
+=======
+from catalog.obscore.package_obscore import TABLE as OBSCORE
+>>>>>>> 337cc02 (Search cones over the rows of ObsCore, by the query service and as the standard's clients expect it)
 from catalog.obscore.package_obscore import package_obscore, published_table
 from catalog.obscore.record import ObsCoreRecord, read_record, render_document, write_records
 from catalog.obscore.resolve import ResolveSummary
@@ -55,7 +59,16 @@ from catalog.opsdb.transfers.service import TransferService
 from catalog.opsdb.work import RetryRules
 from catalog.registry.resources import TapService
 from catalog.registry.service import RegistryService
-from catalog.settings import LINKS_PATH, FileSettings, PackageSettings, Settings, TransferSettings, load_settings
+from catalog.scs import ConeSearchService
+from catalog.settings import (
+    CONE_PATH,
+    LINKS_PATH,
+    FileSettings,
+    PackageSettings,
+    Settings,
+    TransferSettings,
+    load_settings,
+)
 from catalog.tap.examples import Example, load_examples, render_examples
 from catalog.tap.fetch import Fetcher
 from catalog.tap.jobs import MULTIPLE, TapWork
@@ -71,7 +84,7 @@ from catalog.uws.store import JobStore
 from catalog.vo.table import Column, Info, Table, TableStream
 from catalog.vo.tableset import TableSchema, load_tableset
 from catalog.vo.types import Datatype
-from catalog.vosi import LanguageFeature, OutputFormat, TapCapability, TimeLimit
+from catalog.vosi import ConeCapability, LanguageFeature, OutputFormat, TapCapability, TimeLimit
 
 if TYPE_CHECKING:  # loaded where something is taken in: nobody else shall wait for it
     from catalog.ingest.report import IngestSummary
@@ -83,6 +96,9 @@ Progress = Callable[[int, int | None], None]
 """Called with how many are done and how many there are, if that is known."""
 
 _PROBE = "SELECT TOP 1 obs_publisher_did FROM ivoa.obscore"
+_POSITION = (  # the same one for as long as it is published, lest a record changes for nothing
+    "SELECT TOP 1 s_ra, s_dec FROM ivoa.obscore WHERE s_ra IS NOT NULL AND s_dec IS NOT NULL ORDER BY obs_publisher_did"
+)
 _ONE = Table("one", (Column("one", Datatype.INT),))
 _ALL_ROWS = 2**31  # of a query of our own
 _UPGRADE = "`catalog init` upgrades it"
@@ -176,6 +192,7 @@ class Catalog:
             maxrec_hard=settings.tap.maxrec_hard,
             contact=settings.publication.contact,
         )
+        self.scs = ConeSearchService(self.tap.run, published_table(OBSCORE))
         self.uploads = UploadService(
             UploadLimits(
                 settings.tap.upload_limit_bytes,
@@ -522,6 +539,18 @@ class Catalog:
             upload_bytes=tap.upload_limit_bytes if self.uploads.is_offered else None,
         )
 
+    def cone_capability(self, service_url: str | None = None) -> ConeCapability:
+        """What the capabilities document says of the cone search.
+
+        Args:
+            service_url: What the client calls the service; the address of the settings when None.
+        """
+        url = (service_url or self.public_url()) + CONE_PATH
+        with self.query(_POSITION) as found:
+            rows = [row for batch in found for row in batch.to_pylist()]
+        test = (rows[0]["s_ra"], rows[0]["s_dec"]) if rows else None
+        return ConeCapability(url, self.settings.tap.maxrec_hard, test)
+
     @cached_property
     def examples(self) -> tuple[Example, ...]:
         """Queries to start from."""
@@ -575,7 +604,6 @@ class Catalog:
         return (
             Info("publisher", publication.publisher),
             Info("server_software", f"catalog/{self.version}"),
-            Info("service_protocol", "ivo://ivoa.net/std/TAP"),
             *contact,
         )
 

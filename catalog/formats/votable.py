@@ -103,19 +103,24 @@ def metadata_document(table: Table, *, infos: Sequence[Info] = (), truncated: bo
     return "".join([*parts, *_outcome(None, truncated=truncated), *_closing(table)]).encode()
 
 
-def error_document(message: str, *, infos: Sequence[Info] = ()) -> bytes:
+def error_document(message: str, *, infos: Sequence[Info] = (), first: Sequence[Info] = ()) -> bytes:
     """A VOTable that says QUERY_STATUS ERROR and holds no table (DALI 1.1 section 4.4.2).
 
     Args:
         message: What the user reads; line breaks are kept.
         infos: Further statements about the answer.
+        first: Statements in front of the RESOURCE, where protocols older than DALI have them.
     """
-    return "".join([*_opening(infos, "ERROR", message), "</RESOURCE>\n", "</VOTABLE>\n"]).encode()
+    return "".join([*_opening(infos, "ERROR", message, first), "</RESOURCE>\n", "</VOTABLE>\n"]).encode()
 
 
-def _opening(infos: Sequence[Info], status: str, message: str | None = None) -> Iterator[str]:
+def _opening(
+    infos: Sequence[Info], status: str, message: str | None = None, first: Sequence[Info] = ()
+) -> Iterator[str]:
     yield '<?xml version="1.0" encoding="UTF-8"?>\n'
     yield f'<VOTABLE version="{VERSION}" xmlns="{NAMESPACE}">\n'
+    for info in first:
+        yield _info(info)
     yield '<RESOURCE type="results">\n'
     yield _info(Info("QUERY_STATUS", status, message))
     for info in infos:

@@ -18,7 +18,7 @@ __all__ = ["SchemaSet"]
 
 _FILES = (
     *("OAI-PMH.xsd", "oai_dc.xsd", "RegistryInterface.xsd", "VOResource.xsd", "VODataService.xsd", "VORegistry.xsd"),
-    *("TAPRegExt.xsd", "VOSICapabilities.xsd", "VOSIAvailability.xsd"),
+    *("TAPRegExt.xsd", "ConeSearch.xsd", "SIA.xsd", "VOSICapabilities.xsd", "VOSIAvailability.xsd"),
 )
 _LOCATION = re.compile(r'(schemaLocation\s*=\s*")[^"]*?([^"/\s]+\.xsd")')
 _TARGET = re.compile(r'targetNamespace\s*=\s*"([^"]+)"')

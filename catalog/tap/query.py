@@ -24,6 +24,7 @@ from catalog.vo.tableset import TableSchema
 __all__ = ["AccessRule", "Explanation", "QueryService", "RowLimits"]
 
 _ESTIMATE_SECONDS = 2.0
+_TAP = "ivo://ivoa.net/std/TAP"
 
 AccessRule = Callable[[Caller, Table, sa.FromClause], sa.ColumnElement[bool] | None]
 """Which rows of a protected table a caller may see; `catalog.access.AccessRule.metadata` is one."""
@@ -199,6 +200,7 @@ class QueryService:
         request: str | None = None,
         caller: Caller = ANONYMOUS,
         uploads: Uploads | None = None,
+        protocol: str | None = None,
     ) -> tuple[Info, ...]:
         """Where a result comes from, as INFO elements (Data Origin note, response level), and what is hidden.
 
@@ -207,11 +209,13 @@ class QueryService:
             request: URL that was asked, if there was one.
             caller: Who asks.
             uploads: Tables that the query may name besides the published ones.
+            protocol: IVOA identifier of the protocol by which it was asked; that of TAP when None.
         """
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
         asked = () if request is None else (Info("request", request),)
         hidden = self._hidden_rows(adql, caller, uploads) if self._counts_hidden else ()
-        return (Info("query", adql), Info("request_date", now), *asked, *self._origin, *hidden)
+        spoken = Info("service_protocol", protocol or _TAP)
+        return (Info("query", adql), Info("request_date", now), *asked, spoken, *self._origin, *hidden)
 
     def _guarded(self, resolved: ResolvedQuery, caller: Caller) -> dict[str, tuple[Table, sa.ColumnElement[bool]]]:
         """The tables of a query of which the caller may not see every row, each with the condition of those seen."""

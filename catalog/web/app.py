@@ -19,7 +19,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from catalog.errors import CatalogError, NotFoundError, UnavailableError, UsageError
-from catalog.web import datalink, files, oai, pages, tap
+from catalog.web import datalink, files, oai, pages, scs, tap
 from catalog.web.admission import Admission
 from catalog.web.housekeeping import keep_house, keep_registry
 from catalog.web.identity import Identification
@@ -35,7 +35,7 @@ _PAGE_POLICY = (  # a page loads nothing, runs nothing, and sends its form to us
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
 )
-_FOR_PROGRAMS = ("/tap/", "/datalink/")
+_FOR_PROGRAMS = ("/tap/", "/datalink/", "/scs")
 _OFFERS = (*_FOR_PROGRAMS, "/files/", "/staging/")
 _PREFLIGHT_SECONDS = 86_400
 
@@ -52,6 +52,7 @@ def create_app(catalog: Catalog, *, is_housekeeper: bool = True) -> Starlette:
             *pages.routes(),
             Mount("/tap", routes=tap.routes()),
             Mount("/datalink", routes=datalink.routes()),
+            *scs.routes(),
             *oai.routes(),
             *files.routes(),
         ],

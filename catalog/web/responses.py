@@ -97,6 +97,7 @@ def fault_response(
     query: str | None = None,
     job_id: str | None = None,
     status: int | None = None,
+    info: str | None = None,
 ) -> Response:
     """The fault as a VOTable with QUERY_STATUS ERROR (DALI 1.1 section 4.4), or as JSON with the same facts.
 
@@ -106,6 +107,7 @@ def fault_response(
         query: What was asked; the message then shows the place in it that a `QueryError` means.
         job_id: The job that it happened to.
         status: HTTP status; the fault's own when None.
+        info: Name of a further INFO in which a protocol that is older than DALI has the message.
     """
     message = fault.message
     if isinstance(fault, QueryError) and query is not None:
@@ -118,7 +120,9 @@ def fault_response(
         media_type = "application/json"
     else:
         content = error_document(
-            message, infos=[Info(f"ERROR_{name.upper()}", str(fact)) for name, fact in facts.items()]
+            message,
+            infos=[Info(f"ERROR_{name.upper()}", str(fact)) for name, fact in facts.items()],
+            first=[] if info is None else [Info(info, message)],
         )
         media_type = _VOTABLE
     headers = fault_headers(fault) | {"vary": "Accept"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import random
 import shutil
 import socket
 import sqlite3
@@ -20,8 +22,18 @@ import httpx
 import pytest
 from psycopg import sql
 
+from catalog import open_catalog
+from catalog.opsdb.enums import DataRights
+from catalog.opsdb.models import RawDataPackage, RawDataPackageMetadata
+
 CATALOG = Path(sys.executable).parent / "catalog"
 START_SECONDS = 60.0
+EDGES = [
+    *((0.0, 90.0), (123.0, 89.9), (0.0, -90.0), (77.0, -89.95), (0.0, 0.0), (360.0, 0.0), (359.99, 0.01)),
+    *((0.02, -0.01), (180.0, 0.0), (0.0, 45.0), (359.5, -45.0), (90.0, 89.99), (270.0, 89.99), (10.0, 20.0)),
+]
+"""Positions at which simple arithmetic goes wrong."""
+
 PACKAGES = 240
 
 SERVE_WITH = """
@@ -173,6 +185,45 @@ def copy_of_filled(
 def filled_url(copy_of_filled: Callable[[], str]) -> str:
     """A database with a small synthetic observatory; tests read it only."""
     return copy_of_filled()
+
+
+@pytest.fixture(scope="session")
+def sky_url(copy_of_filled: Callable[[], str]) -> str:
+    """Packages at the poles, about right ascension 0 and all over the sky, some of them images and cubes."""
+    url = copy_of_filled()
+    draw = random.Random(7)
+    with open_catalog(url) as catalog, catalog.session() as session:
+        for number, package in enumerate(session.query(RawDataPackage).order_by(RawDataPackage.id)):
+            stated = package.package_metadata or RawDataPackageMetadata(package=package)
+            if number % 4:
+                place = EDGES[number // 4] if number // 4 < len(EDGES) else _anywhere(draw)
+                stated.s_ra, stated.s_dec, stated.s_fov = *place, draw.choice((0.01, 0.5, 3.0, 20.0))
+                stated.s_region = None
+            stated.data_rights = DataRights.PUBLIC if number % 3 == 0 else DataRights.PROPRIETARY
+            if number % 5 < 3:
+                _make_image(stated, draw)
+        session.commit()
+    return url
+
+
+def _anywhere(draw: random.Random) -> tuple[float, float]:
+    return draw.uniform(0, 360), math.degrees(math.asin(draw.uniform(-1, 1)))
+
+
+def _make_image(stated: RawDataPackageMetadata, draw: random.Random) -> None:
+    stated.dataproduct_type = draw.choice(("image", "image", "cube"))
+    stated.calib_level = draw.choice((1, 2, 3))
+    stated.target_name = draw.choice(("M 31", "O'Neil's \N{GREEK SMALL LETTER ALPHA}", "Orion-KL"))
+    stated.s_resolution = draw.choice((3.5, 12.0, 45.0))
+    stated.t_min = draw.choice((61000.0, 61010.25, 61020.5))
+    stated.t_max = stated.t_min + draw.choice((0.0, 0.5, 9.0))
+    stated.t_exptime = draw.choice((10.0, 600.0))
+    stated.t_resolution = draw.choice((None, 0.1, 4.0))
+    stated.em_min = draw.choice((3.5e-4, 8.5e-4))
+    stated.em_max = stated.em_min * draw.choice((1.0, 1.5, 3.0))
+    stated.em_res_power = draw.choice((None, 100.0, 1e5))
+    stated.pol_states = draw.choice((None, "/I/", "/I/Q/U/", "/XX/YY/"))
+    stated.facility_name = draw.choice(("FYST", "APEX"))
 
 
 @pytest.fixture
