@@ -34,10 +34,7 @@ from catalog.obscore.comparison import Difference, compare_with_fresh
 from catalog.obscore.derived import PublishedObjects
 from catalog.obscore.export import Manifest, export_obscore
 from catalog.obscore.freshness import keep_resolved, refresh
-<<<<<<< HEAD
-=======
 from catalog.obscore.package_obscore import TABLE as OBSCORE
->>>>>>> 337cc02 (Search cones over the rows of ObsCore, by the query service and as the standard's clients expect it)
 from catalog.obscore.package_obscore import package_obscore, published_table
 from catalog.obscore.record import ObsCoreRecord, read_record, render_document, write_records
 from catalog.obscore.resolve import ResolveSummary
