@@ -6,9 +6,10 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
@@ -31,6 +32,7 @@ FULL_SYNC = 2
 """Every commit waits for the disk."""
 
 _log = logging.getLogger(__name__)
+_KEPT = 4
 _STEPS = 10_000  # of the virtual machine between two looks at the clock: about a millisecond
 _READ_SETTINGS = (
     "PRAGMA case_sensitive_like = ON",  # LIKE as on PostgreSQL; deprecated, with nothing in its place
@@ -96,10 +98,10 @@ def synchronise(connection: sqlite3.Connection, level: int) -> int:
 
 
 class SqliteReader:
-    """Opens guarded connections to one file.
+    """Guarded connections to one file, a few of which are kept: to open one takes longer than most queries do.
 
     They are read-only, and the authorizer lets through nothing but SELECT: no PRAGMA, no ATTACH. Temporary tables are
-    made before it is there.
+    made before it is there, on connections that are not kept.
 
     Args:
         path: The file.
@@ -109,6 +111,9 @@ class SqliteReader:
     def __init__(self, path: Path, functions: Sequence[SqlFunction]) -> None:
         self._path = path
         self._functions = tuple(functions)
+        self._idle: list[GuardedConnection] = []
+        self._lock = Lock()
+        self._closed = False
 
     def start(
         self, query: Query, table: Table, timeout_s: float, temporary: Sequence[TemporaryTable] = ()
@@ -119,11 +124,13 @@ class SqliteReader:
     def explain(self, query: Query, timeout_s: float, temporary: Sequence[TemporaryTable] = ()) -> str:
         """The plan, one step a line, indented by depth."""
         guard = Guard(timeout_s)
-        with closing(self.open(guard, temporary)) as connection:
-            try:
-                rows = connection.execute(f"EXPLAIN QUERY PLAN {query.sql}", query.named).fetchall()
-            except sqlite3.Error as error:
-                raise guard.fault(error) from error
+        opened = self.borrow(guard, temporary)
+        try:
+            rows = opened.raw.execute(f"EXPLAIN QUERY PLAN {query.sql}", query.named).fetchall()
+        except sqlite3.Error as error:
+            raise guard.fault(error) from error
+        finally:
+            self.give_back(opened, broken=bool(temporary))
         depths = {0: -1}
         lines = []
         for identifier, parent, _, detail in rows:
@@ -132,20 +139,65 @@ class SqliteReader:
         return "\n".join(lines)
 
     def close(self) -> None:
-        """Nothing is kept open between queries."""
+        """Close the connections that nobody uses; the others follow when they are given back."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for opened in idle:
+            opened.raw.close()
 
     def takes_temporary_tables(self) -> bool:
         """Whether queries may bring tables of their own."""
         return True
 
-    def open(self, guard: Guard, temporary: Sequence[TemporaryTable] = ()) -> sqlite3.Connection:
-        """A new guarded connection, on which the temporary tables are.
+    def borrow(self, guard: Guard, temporary: Sequence[TemporaryTable] = ()) -> GuardedConnection:
+        """A guarded connection: one that was kept, or a new one, on which the temporary tables are.
 
         Raises:
             SettingsError: The file is not a SQLite database.
             UnavailableError: There is no such file, or it cannot be opened.
         """
-        if not self._path.exists():
+        while not temporary:
+            with self._lock:
+                opened = self._idle.pop() if self._idle else None
+            if opened is None:
+                break
+            if opened.file == self._file():  # the file may have been replaced
+                opened.guarded_by(guard)
+                return opened
+            opened.raw.close()
+        return self._open(guard, temporary)
+
+    def give_back(self, opened: GuardedConnection, *, broken: bool) -> None:
+        """Keep a connection for the next query, unless it was interrupted or has tables of its own."""
+        if not broken:
+            try:
+                opened.rest()
+            except sqlite3.Error:
+                broken = True
+        with self._lock:
+            if not broken and not self._closed and len(self._idle) < _KEPT:
+                self._idle.append(opened)
+                return
+        opened.raw.close()
+
+    def _file(self) -> tuple[int, int] | None:
+        """Which file it is now; None when there is none."""
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _open(self, guard: Guard, temporary: Sequence[TemporaryTable]) -> GuardedConnection:
+        """A new connection.
+
+        Raises:
+            SettingsError: The file is not a SQLite database.
+            UnavailableError: There is no such file, or it cannot be opened.
+        """
+        file = self._file()
+        if file is None:
             raise UnavailableError(
                 f"the database file {self._path.name} does not exist",
                 hint="`catalog init` creates it; --db, CATALOG_DATABASE_URL or catalog.toml name another.",
@@ -159,7 +211,8 @@ class SqliteReader:
                 isolation_level=None,
                 check_same_thread=False,
             )
-            self._settle(connection, guard)
+            opened = GuardedConnection(connection, file, guard)
+            self._settle(opened)
             for table in temporary:
                 fill_sqlite(connection, table)
             connection.set_authorizer(_authorize)
@@ -171,9 +224,10 @@ class SqliteReader:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
                 raise SettingsError(f"the file {self._path.name} is not a SQLite database") from error
             raise guard.fault(error) from error
-        return connection
+        return opened
 
-    def _settle(self, connection: sqlite3.Connection, guard: Guard) -> None:
+    def _settle(self, opened: GuardedConnection) -> None:
+        connection = opened.raw
         for setting in _READ_SETTINGS:
             connection.execute(setting).close()
         connection.execute("SELECT count(*) FROM sqlite_master").close()  # read the file while errors are plain
@@ -181,12 +235,12 @@ class SqliteReader:
             connection.setlimit(category, limit)
         for known in self._functions:
             if known.aggregate:
-                connection.create_aggregate(known.name, known.narg, guard.watch_aggregate(known.function))
+                connection.create_aggregate(known.name, known.narg, opened.watch_aggregate(known.function))
             else:
                 connection.create_function(
-                    known.name, known.narg, guard.watch(known.function), deterministic=known.deterministic
+                    known.name, known.narg, opened.watch(known.function), deterministic=known.deterministic
                 )
-        connection.set_progress_handler(guard.expired, _STEPS)
+        connection.set_progress_handler(opened.expired, _STEPS)
 
 
 def _authorize(action: int, first: str | None, second: str | None, database: str | None, source: str | None) -> int:
@@ -230,26 +284,9 @@ class Guard:
         """Whether the query must end; SQLite asks now and then."""
         return self._stop or time.monotonic() > self._deadline
 
-    def watch(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, with what it raises kept for `fault`: SQLite forgets it."""
-
-        def watched(*arguments: Any) -> Any:
-            try:
-                return function(*arguments)
-            except BaseException as error:
-                self._raised = error
-                raise
-
-        return watched
-
-    def watch_aggregate(self, function: Callable[[], Any]) -> Callable[[], Any]:
-        """The maker of a group's object, what its methods raise being kept too."""
-
-        def watched() -> Any:
-            group = function()
-            return SimpleNamespace(step=self.watch(group.step), finalize=self.watch(group.finalize))
-
-        return watched
+    def keep(self, error: BaseException) -> None:
+        """Note what a function raised, for `fault`: SQLite forgets it."""
+        self._raised = error
 
     def fault(self, error: sqlite3.Error) -> BaseException:
         """What the query failed of."""
@@ -262,6 +299,56 @@ class Guard:
             return bad_cast()
         _log.error("a function of a query failed", exc_info=raised)
         return InternalError("a function of the query failed; the log of the service says why")
+
+
+class GuardedConnection:
+    """A connection, and the guard of the query that it runs now; functions on it tell that guard what they raise.
+
+    Args:
+        raw: The connection.
+        file: Device and number of its file.
+        guard: Of the first query.
+    """
+
+    def __init__(self, raw: sqlite3.Connection, file: tuple[int, int], guard: Guard) -> None:
+        self.raw = raw
+        self.file = file
+        self._guard = guard
+
+    def guarded_by(self, guard: Guard) -> None:
+        """Begin another query."""
+        self._guard = guard
+
+    def rest(self) -> None:
+        """Let go of the memory that the last query needed."""
+        self.raw.set_authorizer(None)
+        self.raw.execute("PRAGMA shrink_memory").close()
+        self.raw.set_authorizer(_authorize)
+
+    def expired(self) -> bool:
+        """Whether the query must end."""
+        return self._guard.expired()
+
+    def watch(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, with what it raises kept by the guard."""
+
+        def watched(*arguments: Any) -> Any:
+            try:
+                return function(*arguments)
+            except BaseException as error:
+                self._guard.keep(error)
+                raise
+
+        return watched
+
+    def watch_aggregate(self, function: Callable[[], Any]) -> Callable[[], Any]:
+        """The maker of a group's object, what its methods raise being kept too."""
+
+        def watched() -> Any:
+            group = function()
+            return SimpleNamespace(step=self.watch(group.step), finalize=self.watch(group.finalize))
+
+        return watched
 
 
 class SqliteSource:
@@ -281,15 +368,15 @@ class SqliteSource:
         self._table = table
         self._at_once = rows_at_once(table)
         self._guard = Guard(timeout_s)
-        self._connection: sqlite3.Connection | None = None
+        self._connection: GuardedConnection | None = None
         self._cursor: sqlite3.Cursor | None = None
 
     def fetch(self) -> list[pa.RecordBatch]:
         self._guard.resume()
         try:
             if self._cursor is None:
-                self._connection = self._reader.open(self._guard, self._temporary)
-                self._cursor = self._connection.execute(self._query.sql, self._query.named)
+                self._connection = self._reader.borrow(self._guard, self._temporary)
+                self._cursor = self._connection.raw.execute(self._query.sql, self._query.named)
             rows = self._cursor.fetchmany(self._at_once)
         except sqlite3.Error as error:
             raise self._guard.fault(error) from error
@@ -302,11 +389,13 @@ class SqliteSource:
         connection = self._connection
         if connection is not None:
             with suppress(sqlite3.ProgrammingError):  # another thread has just closed it
-                connection.interrupt()
+                connection.raw.interrupt()
 
     def release(self, *, interrupted: bool) -> None:
         cursor, self._cursor = self._cursor, None
         if cursor is not None:
             cursor.close()
-        if self._connection is not None:
-            self._connection.close()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            # An interrupt may still be on its way and would hit the next query: such a connection is not used again.
+            self._reader.give_back(connection, broken=interrupted or bool(self._temporary))
