@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from catalog.errors import SettingsError
 from catalog.file_settings import FileSettings
+from catalog.oidc_settings import OidcSettings
 
 __all__ = [
     "CONE_PATH",
@@ -27,6 +28,7 @@ __all__ = [
     "FileSettings",
     "JobSettings",
     "Network",
+    "OidcSettings",
     "PackageSettings",
     "PublicationSettings",
     "RegistrySettings",
@@ -320,11 +322,18 @@ class Settings(_Section):
     tap: TapSettings = TapSettings()
     jobs: JobSettings = JobSettings()
     registry: RegistrySettings = RegistrySettings()
+    oidc: OidcSettings = OidcSettings()
     access: AccessSettings = AccessSettings()
     copies: CopySettings = CopySettings()
     files: FileSettings = FileSettings()
     packages: PackageSettings = PackageSettings()
     transfers: TransferSettings = TransferSettings()
+
+    @model_validator(mode="after")
+    def _written_by_us(self) -> Self:
+        if self.attached is not None and any(issuer.creates_users for issuer in self.oidc.issuers):
+            raise ValueError("no users are made in attached tables: creates_users of oidc.issuers must be false there")
+        return self
 
     @property
     def cautions(self) -> tuple[str, ...]:

@@ -38,12 +38,15 @@ from catalog.obscore.package_obscore import TABLE as OBSCORE
 from catalog.obscore.package_obscore import package_obscore, published_table
 from catalog.obscore.record import ObsCoreRecord, read_record, render_document, write_records
 from catalog.obscore.resolve import ResolveSummary
-from catalog.opsdb.accounts import Account, AccountService
+from catalog.oidc.keys import IssuerKeys
+from catalog.oidc.tokens import Issuer, TokenVerifier
+from catalog.opsdb.accounts import AccountService
 from catalog.opsdb.attach import attach
 from catalog.opsdb.grants import ReaderGrants
 from catalog.opsdb.lifecycle.copies import CopyService
 from catalog.opsdb.lifecycle.reconcile import StateFinding, reconcile_states, rehearse_states
 from catalog.opsdb.lifecycle.rules import DeletionRules, keep_rules
+from catalog.opsdb.logins import Account
 from catalog.opsdb.packaging.plan import PackageLimits
 from catalog.opsdb.packaging.service import PackagingService
 from catalog.opsdb.publication import read_withdrawals, restore, set_base_url, set_publication, withdraw
@@ -61,6 +64,7 @@ from catalog.settings import (
     CONE_PATH,
     LINKS_PATH,
     FileSettings,
+    OidcSettings,
     PackageSettings,
     Settings,
     TransferSettings,
@@ -171,6 +175,7 @@ class Catalog:
         )
         self.access = AccessRule(hides_metadata=settings.access.hide_unreleased)
         self.accounts = AccountService(self.database)
+        self.oidc = _token_verifier(settings.oidc)
         self.tap = QueryService(
             self.database,
             self.schemas,
@@ -606,7 +611,8 @@ class Catalog:
 
     def _caller_of_job(self, client: Client) -> Caller:
         """Who made a job, as of now, with no more than the credentials had that made it."""
-        account = self.accounts.by_name(client.owner or "", scopes=client.scopes, roles=client.roles)
+        vouched = client.roles & self.oidc.roles if self.oidc is not None else frozenset()
+        account = self.accounts.by_name(client.owner or "", scopes=client.scopes, roles=vouched)
         if account is None:
             raise AuthorizationError("the owner of the job may not log in any more")
         return as_caller(account)
@@ -645,4 +651,26 @@ def _reading_rules(settings: FileSettings) -> ReadingRules:
         near=settings.near,
         avoid=frozenset(settings.avoid),
         verified_within=timedelta(days=settings.verified_within_days),
+    )
+
+
+def _token_verifier(settings: OidcSettings) -> TokenVerifier | None:
+    """What reads the tokens of institutes; None when there are none to read."""
+    if not settings.issuers:
+        return None
+    return TokenVerifier(
+        [
+            Issuer(
+                issuer.url,
+                issuer.audience,
+                IssuerKeys(issuer.url, keys_s=issuer.keys_s, fetch_s=issuer.fetch_s),
+                username_claim=issuer.username_claim,
+                username_suffix=issuer.username_suffix,
+                creates_users=issuer.creates_users,
+                roles_claim=issuer.roles_claim,
+                roles=issuer.roles,
+                leeway_s=issuer.leeway_s,
+            )
+            for issuer in settings.issuers
+        ]
     )

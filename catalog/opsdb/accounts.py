@@ -6,21 +6,17 @@ be shown again.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
 
 import sqlalchemy as sa
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
 
-from catalog.db import Database
 from catalog.db.clock import read_clock
 from catalog.errors import IntegrityError, NotFoundError, UsageError
+from catalog.opsdb.logins import MOST_CHARACTERS, Account, Logins, hash_password, token_digest
 from catalog.opsdb.models import (
     ApiToken,
     ObservingProgram,
@@ -28,41 +24,16 @@ from catalog.opsdb.models import (
     ProgramMembership,
     Role,
     User,
-    role_permission,
     user_role,
 )
 from catalog.opsdb.schema import refuse_attached
 
-__all__ = ["READ_SCOPE", "Account", "AccountService", "MemberRecord", "TokenRecord", "UserRecord"]
-
-READ_SCOPE = "read:observations"
-"""A token with scopes needs it for what its user may see as a member of programmes."""
+__all__ = ["AccountService", "MemberRecord", "TokenRecord", "UserRecord"]
 
 _TOKEN_BYTES = 32
 _PREFIX = 8
-_MOST_CHARACTERS = 1_000  # of a password or token: hashing more would cost more than it tells
 _LEAST_CHARACTERS = 12  # of a new password
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@+-")
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A user as the rest of the house sees one."""
-
-    username: str
-    roles: frozenset[str]
-    permissions: frozenset[str]
-    """Such as ``read:unreleased``; of a token with scopes only those that it has too."""
-
-    programmes: frozenset[int]
-    """Ids of the observing programmes that the user is a member of; of a token with scopes only if one of them is
-    `READ_SCOPE`."""
-
-    scopes: frozenset[str] | None = None
-    """What the credential is bounded to; None for all that the user may."""
-
-    claimed_roles: frozenset[str] = frozenset()
-    """Those of the roles that the credential vouches for, beyond those that the user has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,64 +70,31 @@ class MemberRecord:
     is_pi: bool
 
 
-class AccountService:
-    """Everything about users, tokens and memberships, each change in a transaction of its own.
+class AccountService(Logins):
+    """Looks after users, tokens and memberships, each change in a transaction of its own; and says who one is.
 
     Args:
         database: The operations database, by its writing address: the public one sees nobody.
     """
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    # --- who is it ---
-
-    def by_password(self, username: str, password: str) -> Account | None:
-        """The active user who has this password; takes as long for a name that nobody has."""
-        with self._database.engine.connect() as connection:
-            row = connection.execute(
-                sa.select(User.id, User.password_hash).where(User.username == username, User.active)
-            ).one_or_none()
-            known = row.password_hash if row is not None else None
-            if not _is_password(known, password) or row is None:
-                return None
-            return _account(connection, row.id, username)
-
-    def by_token(self, secret: str) -> Account | None:
-        """The active user whose token this is; None when it is unknown, expired or revoked."""
-        if len(secret) > _MOST_CHARACTERS:
-            return None
-        with self._database.engine.connect() as connection:
-            found = connection.execute(
-                sa.select(ApiToken.user_id, User.username, ApiToken.scopes)
-                .join(User, User.id == ApiToken.user_id)
-                .where(ApiToken.token_hash == _digest(secret), User.active, _is_live(read_clock(connection)))
-            ).one_or_none()
-            if found is None:
-                return None
-            scopes = frozenset(found.scopes.split()) or None
-            return _account(connection, found.user_id, found.username, scopes=scopes)
-
-    def by_name(
-        self, username: str, *, scopes: frozenset[str] | None = None, roles: frozenset[str] = frozenset()
-    ) -> Account | None:
-        """An active user whom somebody else vouches for, or for work that was asked for earlier.
+    def by_subject(self, username: str, *, roles: frozenset[str], may_be_created: bool) -> Account | None:
+        """The active user whom another service vouches for.
 
         Args:
-            username: Who.
-            scopes: What the credential is bounded to; None for all that the user may.
-            roles: Roles that the credential vouches for; those that there are count, beyond the user's own.
-        """
-        with self._database.engine.connect() as connection:
-            user_id = connection.scalar(sa.select(User.id).where(User.username == username, User.active))
-            return None if user_id is None else _account(connection, user_id, username, scopes=scopes, claimed=roles)
+            username: Who, as the other service says, in our spelling.
+            roles: Roles of ours that it vouches for, for this time.
+            may_be_created: Whether somebody who is no user becomes one.
 
-    def is_offered(self) -> bool:
-        """Whether anybody can log in at all."""
-        with self._database.engine.connect() as connection:
-            tokens = sa.select(ApiToken.user_id).where(_is_live(read_clock(connection)))
-            able = sa.or_(User.password_hash.is_not(None), User.id.in_(tokens))
-            return connection.scalar(sa.select(User.id).where(User.active, able).limit(1)) is not None
+        Raises:
+            UsageError: The name cannot be that of a user.
+            SettingsError: A user would have to be made in tables that are not ours to write.
+        """
+        found = self.by_name(username, roles=roles)
+        if found is not None or not may_be_created:
+            return found
+        with suppress(IntegrityError, sa.exc.IntegrityError):  # one is kept out, or another request was quicker
+            self.add_user(username)
+        return self.by_name(username, roles=roles)
 
     # --- users ---
 
@@ -208,9 +146,9 @@ class AccountService:
             NotFoundError: There is no such user.
             UsageError: The password is too short or too long.
         """
-        if password is not None and not _LEAST_CHARACTERS <= len(password) <= _MOST_CHARACTERS:
-            raise UsageError(f"a password has {_LEAST_CHARACTERS} to {_MOST_CHARACTERS:,} characters")
-        hashed = None if password is None else _hasher().hash(password)
+        if password is not None and not _LEAST_CHARACTERS <= len(password) <= MOST_CHARACTERS:
+            raise UsageError(f"a password has {_LEAST_CHARACTERS} to {MOST_CHARACTERS:,} characters")
+        hashed = None if password is None else hash_password(password)
         self._change(username, password_hash=hashed)
 
     def set_active(self, username: str, active: bool) -> None:
@@ -288,7 +226,7 @@ class AccountService:
                 "user_id": _user(connection, username),
                 "name": name,
                 "prefix": secret[:_PREFIX],
-                "token_hash": _digest(secret),
+                "token_hash": token_digest(secret),
                 "scopes": " ".join(dict.fromkeys(scopes)),
                 "expires_at": None if lifetime is None else read_clock(connection) + lifetime,
             }
@@ -360,64 +298,6 @@ class AccountService:
         with self._database.begin() as connection:
             refuse_attached(connection)
             yield connection
-
-
-def _account(
-    connection: sa.Connection,
-    user_id: int,
-    username: str,
-    *,
-    scopes: frozenset[str] | None = None,
-    claimed: frozenset[str] = frozenset(),
-) -> Account:
-    mine = sa.select(user_role.c.role_id).where(user_role.c.user_id == user_id)
-    named = sa.select(Role.id, Role.name)
-    held = {row.id: row.name for row in connection.execute(named.where(Role.id.in_(mine)))}
-    added = {row.id: row.name for row in connection.execute(named.where(Role.name.in_(claimed)))}
-    granted = (
-        sa.select(Permission.action + ":" + Permission.resource)
-        .join(role_permission, role_permission.c.permission_id == Permission.id)
-        .where(role_permission.c.role_id.in_(held | added))
-    )
-    programmes = sa.select(ProgramMembership.observing_program_id).where(ProgramMembership.user_id == user_id)
-    permissions = frozenset(connection.scalars(granted))
-    reads = scopes is None or READ_SCOPE in scopes
-    return Account(
-        username,
-        frozenset((held | added).values()),
-        permissions if scopes is None else permissions & scopes,
-        frozenset(connection.scalars(programmes) if reads else ()),
-        scopes,
-        frozenset(added[key] for key in added.keys() - held.keys()),
-    )
-
-
-def _is_live(now: datetime) -> sa.ColumnElement[bool]:
-    return sa.and_(ApiToken.revoked_at.is_(None), sa.or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > now))
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
-
-
-@cache
-def _hasher() -> PasswordHasher:
-    return PasswordHasher()
-
-
-@cache
-def _nobodys() -> str:
-    """What the password of a user who does not exist is compared with."""
-    return _hasher().hash(secrets.token_hex(_TOKEN_BYTES))
-
-
-def _is_password(known: str | None, password: str) -> bool:
-    if len(password) > _MOST_CHARACTERS:
-        return False
-    try:
-        return _hasher().verify(known or _nobodys(), password) and known is not None
-    except (InvalidHashError, VerificationError):
-        return False
 
 
 def _find_user(connection: sa.Connection, username: str) -> int | None:

@@ -68,6 +68,7 @@ def create_app(catalog: Catalog, *, is_housekeeper: bool = True) -> Starlette:
     app.add_middleware(
         Identification,
         accounts=catalog.accounts,
+        tokens=catalog.oidc,
         realm=catalog.settings.publication.authority,
         offers=_OFFERS,
     )

@@ -22,8 +22,10 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from catalog.access import ANONYMOUS, Caller
-from catalog.errors import AuthenticationError, CatalogError, QuotaError
-from catalog.opsdb.accounts import Account, AccountService
+from catalog.errors import AuthenticationError, CatalogError, QuotaError, UsageError
+from catalog.oidc.tokens import TokenVerifier, is_signed_token
+from catalog.opsdb.accounts import AccountService
+from catalog.opsdb.logins import Account
 from catalog.uws.job import Client
 from catalog.web.proxies import client_address, public_url
 from catalog.wiring import as_caller
@@ -36,6 +38,7 @@ _CALLER = "catalog.caller"
 _CHALLENGE = "catalog.challenge"
 _OFFER_SECONDS = 30.0  # how soon the world is told that somebody can log in
 _HASHES_AT_ONCE = 2  # each takes 64 MiB and a core
+_VERIFIED_AT_ONCE = 4  # each may wait for an issuer
 _FAILURES = 10
 _FAILURE_SECONDS = 60.0
 _ADDRESSES = 10_000  # that failures are remembered of
@@ -98,16 +101,27 @@ class Identification:
     Args:
         app: What is asked.
         accounts: Who may log in.
+        tokens: Reads the tokens of institutes, if any are taken.
         realm: What credentials are for, as clients show it.
         offers: Beginnings of the paths whose answers say that one may log in.
     """
 
-    def __init__(self, app: ASGIApp, *, accounts: AccountService, realm: str, offers: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        accounts: AccountService,
+        tokens: TokenVerifier | None,
+        realm: str,
+        offers: tuple[str, ...],
+    ) -> None:
         self._app = app
         self._accounts = accounts
+        self._tokens = tokens
         self._challenge = f'Basic realm="{realm}", charset="UTF-8", Bearer realm="{realm}"'
         self._offers = offers
         self._hashing = anyio.CapacityLimiter(_HASHES_AT_ONCE)
+        self._verifying = anyio.CapacityLimiter(_VERIFIED_AT_ONCE)
         self._failures: OrderedDict[str, _Failures] = OrderedDict()
         self._offered = (False, 0.0)
 
@@ -142,11 +156,14 @@ class Identification:
         Raises:
             AuthenticationError: They are nobody's, or in a form that is not known.
             QuotaError: There were too many wrong ones from this address.
+            UnavailableError: They are those of an issuer that cannot be asked now.
         """
         scheme, _, credentials = given[0].partition(" ")
         known = {"basic": self._by_password, "bearer": self._by_token}
         if len(given) > 1 or scheme.lower() not in known:
             raise self._refused("credentials come once, as 'Authorization: Basic …' or 'Authorization: Bearer …'")
+        if scheme.lower() == "bearer" and self._tokens is not None and is_signed_token(credentials):
+            return as_caller(await self._by_signed_token(self._tokens, credentials.strip()))
         address = client_address(request) or f"{_BEHIND} {request.client.host if request.client else ''}"
         self._check_patience(address)
         account = await known[scheme.lower()](credentials.strip())
@@ -160,6 +177,18 @@ class Identification:
 
     async def _by_token(self, secret: str) -> Account | None:
         return await run_in_threadpool(self._accounts.by_token, secret)
+
+    async def _by_signed_token(self, tokens: TokenVerifier, token: str) -> Account:
+        """The user whom an issuer vouches for. Wrong ones are not counted: nobody guesses a signature."""
+        try:
+            subject = await run_sync(partial(tokens.verify, token), limiter=self._verifying)
+            known = partial(self._accounts.by_subject, subject.username, roles=subject.roles)
+            account = await run_in_threadpool(partial(known, may_be_created=subject.may_be_created))
+        except UsageError as fault:
+            raise self._refused(fault.message) from None
+        if account is None:
+            raise self._refused("the token is good, but it names nobody who may log in here")
+        return account
 
     async def _by_password(self, credentials: str) -> Account | None:
         try:
@@ -192,6 +221,8 @@ class Identification:
 
     async def _is_offered(self) -> bool:
         """Whether anybody can log in, as it was some seconds ago."""
+        if self._tokens is not None:
+            return True
         known, asked_at = self._offered
         now = time.monotonic()
         if asked_at == 0.0 or now - asked_at > _OFFER_SECONDS:

@@ -17,6 +17,7 @@ from catalog.db import Database
 from catalog.errors import SettingsError
 from catalog.obscore.derived import PublishedObjects
 from catalog.obscore.freshness import refresh
+from catalog.opsdb.accounts import AccountService
 from catalog.opsdb.attach import attach, detach
 from catalog.opsdb.enums import LocationType, PackageState, PhysicalCopyStatus, Verification
 from catalog.opsdb.models import (
@@ -249,6 +250,24 @@ def test_a_catalog_around_it_is_asked_like_any_other(theirs: str) -> None:
             assert observed
             assert set(observed) <= set(planned)
             assert catalog.query("SELECT obs_id FROM ivoa.obscore").read_all().num_rows == 1
+
+
+def test_users_of_another_log_in_and_none_is_made(attacher: Database, theirs: str) -> None:
+    execute_as_owner(
+        theirs,
+        'CREATE TABLE "Observatory".db_user (id int PRIMARY KEY, username text, active boolean);'
+        "INSERT INTO \"Observatory\".db_user VALUES (1, 'clara', true), (2, 'emil', false);"
+        'GRANT SELECT ON "Observatory".db_user TO attacher',
+    )
+    attach(attacher, settings())
+    accounts = AccountService(attacher)
+    found = accounts.by_subject("clara", roles=frozenset({"staff"}), may_be_created=False)
+    assert found is not None
+    assert (found.username, found.roles, found.permissions, found.programmes) == ("clara", set(), set(), set())
+    for name in ("emil", "nobody"):
+        assert accounts.by_subject(name, roles=frozenset(), may_be_created=False) is None
+        with pytest.raises(SettingsError, match="another's"):
+            accounts.by_subject(name, roles=frozenset(), may_be_created=True)
 
 
 class Watcher:
