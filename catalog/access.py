@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from catalog.db.clock import published_now
-from catalog.db.listed import is_among
+from catalog.db.listed import is_among, spell_set
 from catalog.vo.table import Table
 
 __all__ = ["ACCESS_COLUMNS", "ANONYMOUS", "DATA_PERMISSION", "METADATA_PERMISSION", "AccessRule", "Caller", "is_open"]
@@ -23,6 +23,7 @@ METADATA_PERMISSION = "read:unreleased"
 DATA_PERMISSION = "download:unreleased"
 """Who has it gets the bytes of every package."""
 
+_PROGRAMMES = "caller_programmes"
 _PUBLIC, _SECURE, _NOTHING = (sa.literal_column(f"'{word}'", sa.Text()) for word in ("public", "secure", ""))
 
 ACCESS_COLUMNS = ("observing_program_id", "declared_rights", "obs_release_date")
@@ -93,6 +94,10 @@ class AccessRule:
             )
         )
 
+    def variant(self, caller: Caller) -> tuple[str, dict[str, object]]:
+        """The caller's class, and the values that conditions for the caller bind, by their names."""
+        return self.access_class(caller), {_PROGRAMMES: spell_set(caller.programmes)}
+
     @staticmethod
     def _condition(caller: Caller, rows: sa.FromClause, permission: str) -> sa.ColumnElement[bool] | None:
         if permission in caller.permissions:
@@ -100,7 +105,7 @@ class AccessRule:
         released = is_open(rows) if caller.username is None else _is_released(rows)
         if not caller.programmes:
             return released
-        return sa.or_(released, is_among(rows.c.observing_program_id, "caller_programmes", caller.programmes))
+        return sa.or_(released, is_among(rows.c.observing_program_id, _PROGRAMMES, caller.programmes))
 
 
 def is_open(rows: sa.FromClause) -> sa.ColumnElement[bool]:

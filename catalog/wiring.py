@@ -180,6 +180,7 @@ class Catalog:
             self.database,
             self.schemas,
             rule=self.access.metadata,
+            variant=self.access.variant,
             maxrec_default=settings.tap.maxrec_default,
             maxrec_hard=settings.tap.maxrec_hard,
             timeout_s=settings.tap.sync_timeout_s,

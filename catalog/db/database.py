@@ -115,7 +115,7 @@ class Database:
 
     def stream(
         self,
-        statement: sa.Executable,
+        statement: sa.Executable | Query,
         table: Table,
         *,
         maxrec: int | None = None,
@@ -129,7 +129,7 @@ class Database:
         thread. Iterating may raise what is listed below.
 
         Args:
-            statement: What to select, in the order of ``table.columns``.
+            statement: What to select, in the order of ``table.columns``; or what `render` made of it.
             table: What the columns mean; batches have exactly ``table.arrow_schema``. Columns of arrays arrive as text
                 of blank-separated numbers.
             maxrec: Rows to pass on. The statement itself must allow one more, so that a cut is noticed.
@@ -146,7 +146,8 @@ class Database:
             InternalError: Anything else; the log has the driver's words.
         """
         seconds = self._timeout_s if timeout_s is None else timeout_s
-        batches = Batches(self._reader.start(self._compile(statement), table, seconds, temporary), life_s)
+        query = statement if isinstance(statement, Query) else self._compile(statement)
+        batches = Batches(self._reader.start(query, table, seconds, temporary), life_s)
         with self._lock:
             if self._closed:
                 raise UnavailableError("the catalog is closed")

@@ -11,7 +11,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-__all__ = ["is_among", "listed"]
+__all__ = ["is_among", "listed", "spell_set"]
 
 _LISTED = 2_000  # keys named one by one in a statement
 
@@ -38,8 +38,12 @@ def is_among(column: sa.ColumnElement[Any], name: str, numbers: Iterable[int]) -
         name: Of the bind parameter.
         numbers: The set.
     """
-    text = f"{{{','.join(map(str, sorted(numbers)))}}}"
-    return _IsAmong(column, sa.bindparam(name, text, type_=sa.Text(), unique=False))
+    return _IsAmong(column, sa.bindparam(name, spell_set(numbers), type_=sa.Text(), unique=False))
+
+
+def spell_set(numbers: Iterable[int]) -> str:
+    """The value that is bound for a set."""
+    return f"{{{','.join(map(str, sorted(numbers)))}}}"
 
 
 class _IsAmong(FunctionElement[bool]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
@@ -35,8 +35,17 @@ class Query:
     named: Mapping[str, object]
     """Values by name, for SQLite."""
 
-    ordered: tuple[object, ...]
-    """Values in the order of ``$1``, ``$2`` …, for PostgreSQL; empty on SQLite."""
+    order: tuple[str, ...]
+    """Names of the values ``$1``, ``$2`` …, for PostgreSQL; empty on SQLite."""
+
+    @property
+    def ordered(self) -> tuple[object, ...]:
+        """Values in the order of ``$1``, ``$2`` …; none on SQLite."""
+        return tuple(self.named[name] for name in self.order)
+
+    def with_values(self, values: Mapping[str, object]) -> Query:
+        """The same text with other values for some of the names; a name that it does not have is passed over."""
+        return replace(self, named={name: values.get(name, value) for name, value in self.named.items()})
 
 
 def compile_statement(
@@ -71,5 +80,4 @@ def compile_statement(
     for name, value in state.parameters.items():
         process = processors.get(name)
         values[name] = value if process is None else process(value)
-    ordered = tuple(values[name] for name in state.positiontup or ())
-    return Query(state.statement, values, ordered)
+    return Query(state.statement, values, tuple(state.positiontup or ()))

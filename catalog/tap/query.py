@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -17,6 +17,7 @@ from catalog.adql.translate import translate
 from catalog.db import Database
 from catalog.db.plan import indexes_used
 from catalog.tap.estimate import Estimate, read_estimate
+from catalog.tap.prepared import Prepared, PreparedQueries
 from catalog.tap.upload import Uploads
 from catalog.vo.table import Info, Service, Table, TableStream
 from catalog.vo.tableset import TableSchema
@@ -24,6 +25,8 @@ from catalog.vo.tableset import TableSchema
 __all__ = ["AccessRule", "Explanation", "QueryService", "RowLimits"]
 
 _ESTIMATE_SECONDS = 2.0
+_KEPT = 512
+_LONGEST_KEPT = 10_000  # characters
 _TAP = "ivo://ivoa.net/std/TAP"
 
 AccessRule = Callable[[Caller, Table, sa.FromClause], sa.ColumnElement[bool] | None]
@@ -75,6 +78,8 @@ class QueryService:
         origin: What every result says of where it comes from.
         counts_hidden: Whether results say how many rows of the tables that they come from the caller may not see.
         services: Services that take the values of a column of a result, by the utype of the column.
+        variant: What of a caller decides the text of the rule, and the values that it binds by name; translated queries
+            are kept by it, and none is where it is None.
     """
 
     def __init__(
@@ -89,6 +94,7 @@ class QueryService:
         origin: Sequence[Info] = (),
         counts_hidden: bool = False,
         services: Mapping[str, Callable[[str], Service]] | None = None,
+        variant: Callable[[Caller], tuple[Hashable, Mapping[str, object]]] | None = None,
     ) -> None:
         self._database = database
         self._tables = {table.name: table for schema in schemas for table in schema.tables}
@@ -98,6 +104,8 @@ class QueryService:
         self._origin = tuple(origin)
         self._counts_hidden = counts_hidden
         self._services = dict(services or {})
+        self._variant = variant
+        self._prepared = PreparedQueries(_KEPT)
 
     def resolve(self, adql: str, *, uploads: Uploads | None = None) -> ResolvedQuery:
         """Check a query and say what its result holds, without running it.
@@ -143,12 +151,11 @@ class QueryService:
             QueryTimeoutError: The database took too long.
         """
         limit = (limits or self._limits).cut(maxrec)
-        resolved = self.resolve(adql, uploads=uploads)
-        statement = self._translate(resolved, caller, limit + 1)
+        prepared = self._prepare(adql, caller, limit + 1, uploads)
         seconds = self._timeout_s if timeout_s is None else timeout_s
-        temporary = () if uploads is None else uploads.temporary(resolved.tables)
+        temporary = () if uploads is None else uploads.temporary(prepared.resolved.tables)
         return self._database.stream(
-            statement, resolved.table, maxrec=limit, timeout_s=seconds, life_s=life_s, temporary=temporary
+            prepared.query, prepared.resolved.table, maxrec=limit, timeout_s=seconds, life_s=life_s, temporary=temporary
         )
 
     def explain(self, adql: str, *, caller: Caller = ANONYMOUS, uploads: Uploads | None = None) -> Explanation:
@@ -257,6 +264,19 @@ class QueryService:
             if column is not None:
                 services.append(describe(column.name))
         return replace(resolved, table=replace(resolved.table, services=tuple(services)))
+
+    def _prepare(self, adql: str, caller: Caller, limit: int, uploads: Uploads | None) -> Prepared:
+        """The query in SQL: as it is known from before, with the caller's values, or translated now."""
+
+        def prepare() -> Prepared:
+            resolved = self.resolve(adql, uploads=uploads)
+            return Prepared(resolved, self._database.render(self._translate(resolved, caller, limit)))
+
+        if self._variant is None or len(adql) > _LONGEST_KEPT or (uploads is not None and uploads.tables):
+            return prepare()
+        access_class, values = self._variant(caller)
+        found = self._prepared.get((adql, access_class, limit), prepare)
+        return replace(found, query=found.query.with_values(values))
 
     def _translate(self, resolved: ResolvedQuery, caller: Caller, limit: int | None) -> sa.Select[Any]:
         return translate(resolved, dialect=self._database.dialect, rule=partial(self._rule, caller), limit=limit)
