@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -25,6 +26,7 @@ from catalog.adql.sqlite_functions import SQLITE_FUNCTIONS
 from catalog.adql.statement import RowRule
 from catalog.broker.places import build_places
 from catalog.broker.service import Broker
+from catalog.broker.tapes import TapeService
 from catalog.datalink import PUBLISHER_DID, LinkService, describe_links
 from catalog.db import Database, SqlFunction
 from catalog.errors import AuthorizationError, CatalogError, SettingsError
@@ -271,6 +273,14 @@ class Catalog:
             is_staged=settings.files.staging_location is not None,
             contact=settings.publication.contact,
         )
+        self.tapes = TapeService(
+            self.database,
+            self.broker,
+            self.staging,
+            location=settings.files.staging_location,
+            wait_s=settings.files.staging_wait_s,
+            per_user=settings.files.staging_per_user,
+        )
         self._holdings: tuple[float, PublishedHoldings] | None = None
         self._counting = Lock()
         self._examples_document: tuple[str, bytes] | None = None
@@ -409,6 +419,25 @@ class Catalog:
         if dry_run:
             return rehearse_states(self.database)
         return reconcile_states(self.database, actor=actor, reason=reason)
+
+    def index_package(self, package_id: UUID) -> int:
+        """Read a package at a location of ``files.locations``, and record where its files lie in it.
+
+        Returns:
+            How many files it has.
+
+        Raises:
+            NotFoundError: There is no such package, or it is not built.
+            UnavailableError: No copy of it can be read.
+            UsageError: It is no plain tar.
+            IntegrityError: Its bytes are not those that are recorded, or it lacks one of its files.
+        """
+        from catalog.ingest.members import index_tar
+
+        stream, algorithm = self.broker.read(package_id)
+        with stream:
+            tar = index_tar(stream, algorithm=algorithm)
+        return self.packaging.record_members(package_id, tar.members, size_bytes=tar.size_bytes, checksum=tar.checksum)
 
     def query(
         self,

@@ -23,7 +23,7 @@ from botocore.session import get_session
 
 from catalog import Settings, open_catalog
 from catalog.ingest.tar import write_tar
-from catalog.opsdb.models import Permission, PhysicalCopy, Role
+from catalog.opsdb.models import DiskDataLocation, Permission, PhysicalCopy, Role, Site
 
 BUCKET = "fyst-raw"
 START_SECONDS = 60.0
@@ -58,7 +58,6 @@ LOCATIONS: dict[str, dict[str, Any]] = {
     TAPE: {"storage_type": "tape", "location_type": "long_term_archive", "path": "/tape/raw"},
     OTHER: {"storage_type": "disk", "location_type": "long_term_archive", "path": "/srv/other"},
     DARK: {"storage_type": "disk", "location_type": "long_term_archive", "path": "/vault"},
-    PROCESSING: {"storage_type": "disk", "location_type": "processing", "path": "/scratch"},
 }
 VERIFIED = (DISK, S3, TAPE)
 
@@ -289,6 +288,8 @@ def fill(url: str, tars: Path) -> dict[str, str]:
         with catalog.session() as session:
             rights = [Permission(action=action, resource="unreleased") for action in ("read", "download")]
             session.add(Role(name="staff", permissions=rights))
+            cologne = session.scalars(sa.select(Site).where(Site.key == "cologne")).one()
+            session.add(DiskDataLocation(site=cologne, name="processing", location_type="processing", path="/scratch"))
             session.commit()
         tokens = {}
         for who in ("alice", "bob", "sam"):

@@ -54,9 +54,10 @@ PAGES_THAT_RUN = {
     "docs/how-to/free.md": "demo",
     "docs/how-to/ingest.md": "empty",
     "docs/how-to/move.md": "empty",
+    "docs/how-to/serve-files.md": "later",
     "docs/reference/python.md": "demo",
 }
-"""Page, and the catalog that its examples begin with."""
+"""Page, and the catalog that its examples begin with: a service is there at once, never, or when curl is first used."""
 
 PAGES_ON_BOTH_ENGINES = ("docs/tutorial-copies.md",)
 """Pages whose examples print the same on PostgreSQL."""
@@ -136,8 +137,9 @@ for line in sys.stdin:
 class Place:
     """A folder to run examples in, with one Python session, and perhaps a service on its catalog."""
 
-    def __init__(self, folder: Path, base_url: str, **settings: str) -> None:
+    def __init__(self, folder: Path, base_url: str, serve: Callable[[], str] | None = None, **settings: str) -> None:
         self._folder = folder
+        self._serve = serve
         self._base_url = base_url
         self._environment = {**environment(), **settings}
         self._begun = datetime.now(UTC)
@@ -152,6 +154,8 @@ class Place:
 
     def run(self, block: Block) -> tuple[bool, str]:
         """Whether a block failed, and what it printed, as the page shows it."""
+        if self._serve is not None and "curl " in block.code:
+            self._base_url, self._serve = self._serve(), None
         code = block.code.replace(SHOWN_URL, self._base_url)
         failed, output = self._shell(code) if block.language == "sh" else self._python(code)
         output = output.replace(self._base_url, SHOWN_URL).replace(str(self._folder), SHOWN_FOLDER)
@@ -221,7 +225,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
             (tmp_path / "var").mkdir()
             shutil.copy(request.getfixturevalue("demonstration"), tmp_path / "var" / "catalog.db")
             base_url = stack.enter_context(serving(tmp_path))
-        yield stack.enter_context(closing(Place(tmp_path, base_url)))
+        is_later = PAGES_THAT_RUN[request.param] == "later"
+        serve = (lambda: stack.enter_context(serving(tmp_path))) if is_later else None
+        yield stack.enter_context(closing(Place(tmp_path, base_url, serve)))
 
 
 @contextmanager

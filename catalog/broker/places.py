@@ -10,7 +10,7 @@ from catalog.broker.objects import ObjectStore
 from catalog.broker.server import Server
 from catalog.file_settings import ServedLocation
 
-__all__ = ["AnyPlace", "Place", "Readable", "Redirecting", "build_places"]
+__all__ = ["AnyPlace", "Place", "Readable", "build_places"]
 
 
 class Place(Protocol):
@@ -32,22 +32,6 @@ class Readable(Place, Protocol):
 
         Raises:
             UnavailableError: It is not there, or of another size.
-        """
-
-
-class Redirecting(Place, Protocol):
-    """A place that gives packages out itself."""
-
-    def url(self, path: str, *, method: str, name: str) -> str:
-        """Where a client gets a package.
-
-        Args:
-            path: Of the package.
-            method: ``GET`` or ``HEAD``.
-            name: What to call the file.
-
-        Raises:
-            UnavailableError: There is no address now.
         """
 
 

@@ -7,20 +7,24 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from io import BytesIO
 from typing import IO, Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from catalog.access import ANONYMOUS, AccessRule, Caller
-from catalog.broker.places import Readable, Redirecting
+from catalog.broker.disk import Disk
+from catalog.broker.places import AnyPlace, Readable
+from catalog.broker.server import Server
 from catalog.db import Database
 from catalog.errors import AuthorizationError, CatalogError, NotFoundError, UnavailableError
 from catalog.opsdb.enums import ChecksumAlgorithm
-from catalog.opsdb.models import RawDataPackage
-from catalog.opsdb.readable import CopyReader, Obstacle, PackageCopy, Way
+from catalog.opsdb.models import RawDataFile, RawDataPackage
+from catalog.opsdb.readable import CopyReader, Obstacle, PackageCopy
 
-__all__ = ["Broker", "FilePackage", "Redirected", "Streamed", "Visibility", "file_name"]
+__all__ = ["Broker", "FileMember", "FilePackage", "Redirected", "Streamed", "Visibility", "file_name"]
 
 _LOG = logging.getLogger(__name__)
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
@@ -70,6 +74,25 @@ class Redirected(_Chosen):
     url: str
 
 
+@dataclass(frozen=True, slots=True)
+class FileMember:
+    """One file in a package, and the copy that it is read from."""
+
+    package: FilePackage
+    name: str
+    media_type: str | None
+    """As it was recorded, which may be anything."""
+
+    offset: int
+    """Byte of the package at which it begins."""
+
+    size_bytes: int
+    checksum: str | None
+    checksum_algorithm: ChecksumAlgorithm | None
+    open: Callable[[int], IO[bytes]]
+    """Its bytes from this one on; others may follow. Whoever gets them closes them."""
+
+
 class Broker:
     """Finds the copy from which a package is fetched.
 
@@ -93,7 +116,7 @@ class Broker:
         visible: Visibility,
         published: sa.Table,
         copies: CopyReader,
-        places: Mapping[str, Any],
+        places: Mapping[str, AnyPlace],
         staging_wait_s: int,
         is_staged: bool,
         contact: str | None,
@@ -174,6 +197,91 @@ class Broker:
                 _refuse(package, copy, fault, refused)
         raise self.explain(package, copies, refused)
 
+    def member(self, package_id: UUID, path: str, caller: Caller, *, copy_id: int | None = None) -> FileMember:
+        """One file of a package, read out of the best copy that this service can read.
+
+        Args:
+            package_id: Which package.
+            path: Of the file, in the package.
+            caller: Who asks.
+            copy_id: The only copy that will do; any when None.
+
+        Raises:
+            NotFoundError: There is no such package, file or copy, or nobody knows where the file begins.
+            AuthorizationError: The caller may not fetch it.
+            UnavailableError: No copy can be read now.
+        """
+        package = self.package(package_id, caller)
+        row = self._member(package, path)
+        copies = self.copies(package, copy_id)
+        refused: list[str] = []
+        for copy in (copy for copy in copies if copy.way is not None):
+            place = self._places[copy.stored.place]
+            try:
+                if isinstance(place, Server):
+                    raise UnavailableError("the server that holds it gives out whole packages alone")
+                place.check(package.relative_path, package.size_bytes)
+            except UnavailableError as fault:
+                _refuse(package, copy, fault, refused)
+                continue
+            size, begin = row.size_bytes, row.tar_offset
+            opened = partial(_open_part, place, package, begin, size)
+            kind = row.checksum_algorithm
+            return FileMember(package, row.name, row.file_type, begin, size, row.checksum, kind, opened)
+        raise self.explain(package, copies, refused)
+
+    def _member(self, package: FilePackage, path: str) -> Any:
+        """What is recorded of a file of a package.
+
+        Raises:
+            NotFoundError: There is none, or nobody knows where it begins.
+        """
+        query = sa.select(
+            RawDataFile.name,
+            RawDataFile.file_type,
+            RawDataFile.size_bytes,
+            RawDataFile.checksum,
+            RawDataFile.checksum_algorithm,
+            RawDataFile.tar_offset,
+        ).where(RawDataFile.raw_data_package_id == package.id, RawDataFile.relative_path == path)
+        with self._database.engine.connect() as connection:
+            row = connection.execute(query).one_or_none() if "\0" not in path else None
+        if row is None:
+            raise NotFoundError(f"the package {package.id} has no file of this path")
+        is_inside = (
+            None not in (row.tar_offset, row.size_bytes) and row.tar_offset + row.size_bytes <= package.size_bytes
+        )
+        if not is_inside:
+            raise NotFoundError(
+                f"nobody has recorded where in the package {package.id} this file begins",
+                hint="Fetch the package, and unpack it.",
+            )
+        return row
+
+    def read(self, package_id: UUID) -> tuple[IO[bytes], ChecksumAlgorithm]:
+        """A package from its first byte on, for who operates the catalog, and the algorithm of its checksum.
+
+        Raises:
+            NotFoundError: There is no such package, or it is not built.
+            UnavailableError: No copy can be read now.
+        """
+        facts = (RawDataPackage.relative_path, RawDataPackage.size_bytes, RawDataPackage.checksum_algorithm)
+        with self._database.engine.connect() as connection:
+            row = connection.execute(sa.select(*facts).where(RawDataPackage.id == package_id)).one_or_none()
+        if row is None or row.size_bytes is None or row.checksum_algorithm is None:
+            raise NotFoundError(f"there is no package {package_id} that is built")
+        why = ["no copy lies at a disk or bucket of files.locations"]
+        for copy in self._copies.of([package_id]).get(package_id, ()):
+            place = self._places.get(copy.stored.place) if copy.way is not None else None
+            if place is None or isinstance(place, Server):
+                continue
+            try:
+                size = row.size_bytes
+                return place.open(row.relative_path, size, start=0, length=size), row.checksum_algorithm
+            except UnavailableError as fault:
+                why.append(f"copy {copy.stored.copy_id}: {fault.message}")
+        raise UnavailableError(f"the package {package_id} cannot be read: {'; '.join(why[1:] or why)}")
+
     def copies(self, package: FilePackage, copy_id: int | None = None) -> Sequence[PackageCopy]:
         """The copies of a package, or the one of this number.
 
@@ -218,15 +326,18 @@ class Broker:
         self, package: FilePackage, copy: PackageCopy, others: Sequence[PackageCopy], method: str
     ) -> Streamed | Redirected:
         path, size = package.relative_path, package.size_bytes
-        if copy.way is Way.STREAM:
-            disk: Readable = self._places[copy.stored.place]
-            disk.check(path, size)
-            return Streamed(
-                package, copy, others, lambda start: disk.open(path, size, start=start, length=size - start)
-            )
-        other: Redirecting = self._places[copy.stored.place]
-        other.check(path, size)
-        return Redirected(package, copy, others, other.url(path, method=method, name=file_name(package.name)))
+        place = self._places[copy.stored.place]
+        place.check(path, size)
+        if isinstance(place, Disk):
+            return Streamed(package, copy, others, partial(_open_part, place, package, 0, size))
+        return Redirected(package, copy, others, place.url(path, method=method, name=file_name(package.name)))
+
+
+def _open_part(place: Readable, package: FilePackage, begin: int, size: int, start: int) -> IO[bytes]:
+    """Bytes of a file in a package; of an empty one there are none to be asked for."""
+    if start >= size:
+        return BytesIO()
+    return place.open(package.relative_path, package.size_bytes, start=begin + start, length=size - start)
 
 
 def _refuse(package: FilePackage, copy: PackageCopy, fault: UnavailableError, refused: list[str]) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, TypedDict
 from uuid import UUID
 
 import typer
 
+from catalog.errors import CatalogError, UsageError
 from catalog.opsdb.enums import ChecksumAlgorithm
 from catalog.opsdb.packaging.build import PackagingSummary
+from catalog.opsdb.packaging.members import Member
 from catalog.opsdb.packaging.plan import PlannedPackage
 from catalog.opsdb.packaging.service import PackageTask
 from catalog.terminal.acting import Actor, Attempt, Final, Reason, acting, say_change
@@ -97,28 +101,80 @@ def files(package: _Package, db: Db = None) -> None:
 def complete(
     package: _Package,
     attempt: Attempt,
-    size: Annotated[int, typer.Option(help="Bytes of the tar.")],
-    checksum: Annotated[str, typer.Option(help="Checksum of the tar, hexadecimal.")],
     location: Annotated[str, typer.Option(help="SITE/NAME of the location where the tar lies.")],
+    tar: Annotated[
+        Path | None, typer.Option(help="The tar: size, checksum and places of its files are found in it.")
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="Bytes of the tar.")] = None,
+    checksum: Annotated[str | None, typer.Option(help="Checksum of the tar, hexadecimal.")] = None,
     algorithm: Annotated[ChecksumAlgorithm, typer.Option(help="Of the checksum.")] = ChecksumAlgorithm.SHA256,
     actor: Actor = None,
     reason: Reason = None,
     db: Db = None,
     json_summary: Json = False,
 ) -> None:
-    """Say that a package is built and where it lies."""
+    """Say that a package is built and where it lies; give the tar, or its size and checksum."""
     with ready_catalog(db) as catalog:
         change = catalog.packaging.complete(
             package,
             attempt=attempt,
-            size_bytes=size,
-            checksum=checksum,
+            **_built(tar, size, checksum, algorithm),
             checksum_algorithm=algorithm,
             location=location,
             actor=acting(actor),
             reason=reason,
         )
     say_change("the package", change, json_summary)
+
+
+class _Built(TypedDict):
+    size_bytes: int
+    checksum: str
+    members: Mapping[str, Member] | None
+
+
+def _built(tar: Path | None, size: int | None, checksum: str | None, algorithm: ChecksumAlgorithm) -> _Built:
+    """What is reported of the tar; what is stated of one that is read must be so."""
+    if tar is None:
+        if size is None or checksum is None:
+            raise UsageError("say what was built: --tar, or --size and --checksum")
+        return {"size_bytes": size, "checksum": checksum, "members": None}
+    from catalog.ingest.members import index_tar
+
+    try:
+        with tar.open("rb") as stream:
+            found = index_tar(stream, algorithm=algorithm)
+    except OSError as error:
+        raise UsageError(f"the tar {tar} cannot be read: {error.strerror or error}") from None
+    if size not in (None, found.size_bytes) or (checksum or found.checksum).strip().lower() != found.checksum:
+        raise UsageError(f"{tar} has {found.size_bytes} bytes and the checksum {found.checksum}, not what was stated")
+    return {"size_bytes": found.size_bytes, "checksum": found.checksum, "members": found.members}
+
+
+@app.command()
+def index(
+    packages: Annotated[
+        list[UUID] | None, typer.Argument(help="Ids of packages; those that need it otherwise.")
+    ] = None,
+    db: Db = None,
+    json_summary: Json = False,
+) -> None:
+    """Read packages where they lie, and record where each file begins, so that it can be fetched alone."""
+    indexed, files, refused = 0, 0, 0
+    with ready_catalog(db) as catalog, progress_bar("packages") as report:
+        for package in packages or list(catalog.packaging.unindexed()):
+            try:
+                files += catalog.index_package(package)
+                indexed += 1
+            except CatalogError as fault:
+                refused += 1
+                say(f"{package}: {fault.message}")
+            report(indexed + refused, None)
+    told = {"packages": indexed, "files": files, "refused": refused}
+    sentence = f"packages indexed: {indexed:,}, files: {files:,}"
+    summarise(json_summary, told, f"{sentence}; {refused:,} could not be" if refused else sentence)
+    if refused:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -203,6 +203,7 @@ class FitsTree:
             "relative_path": file.found.relative_path,
             "size_bytes": digest.size_bytes,
             "checksum": digest.sha256,
+            "tar_offset": tar.offsets[file.found.relative_path],
             "file_type": _FITS,
             "start_time": description.start_time,
             "end_time": description.end_time,

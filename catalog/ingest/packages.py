@@ -27,6 +27,7 @@ from catalog.opsdb.models import (
 
 __all__ = ["PackageWriter", "Written"]
 
+_OPEN = ("file_type", "start_time", "end_time", "exptime_s", "tar_offset")
 _LISTED = 500  # ids named one by one in a statement
 
 Note = Callable[[str, str], None]
@@ -217,7 +218,9 @@ class PackageWriter:
             )
         filled = _fill_bytes(file, row, f"the file '{file.relative_path}'", f"{field}.", self._note)
         stated = {"raw_data_package_id": package.id, "executed_obs_unit_id": package.executed_obs_unit_id}
-        stated |= {name: getattr(file, name) for name in ("file_type", "start_time", "end_time", "exptime_s")}
+        stated |= {
+            name: getattr(file, name) for name in ("file_type", "start_time", "end_time", "exptime_s", "tar_offset")
+        }
         for name, value in stated.items():
             recorded = getattr(row, name)
             if value is None or value == recorded:
@@ -286,6 +289,7 @@ def _file_values(file: FileRecord, identifier: UUID, package: RawDataPackage) ->
         "start_time": file.start_time,
         "end_time": file.end_time,
         "exptime_s": file.exptime_s,
+        "tar_offset": file.tar_offset,
     }
 
 

@@ -42,6 +42,9 @@ class Tar:
     members: Mapping[str, Digest]
     """Of each member by its path, as it was read into the tar."""
 
+    offsets: Mapping[str, int]
+    """Byte of the tar at which the data of each member begin."""
+
 
 class _Writable(Protocol):
     def write(self, data: bytes, /) -> int: ...
@@ -59,14 +62,16 @@ def pack_tar(members: Mapping[str, Path], target: _Writable | None = None) -> Ta
     """
     out = _Hashing(target)
     digests: dict[str, Digest] = {}
+    offsets: dict[str, int] = {}
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT, bufsize=_CHUNK) as tar:
         for name in sorted(members, key=os.fsencode):
             try:
                 with members[name].open("rb") as stream:
                     digests[name] = _add(tar, name, stream)
+                    offsets[name] = out.tell() - _padded(digests[name].size_bytes)
             except OSError as error:
                 raise UsageError(f"the file '{name}' cannot be read: {error.strerror or error}") from None
-    return Tar(out.digest(), digests)
+    return Tar(out.digest(), digests, offsets)
 
 
 def write_tar(members: Mapping[str, Path], path: Path) -> Tar:
@@ -97,6 +102,11 @@ def digest_file(path: Path) -> Digest:
             return out.digest()
     except OSError as error:
         raise UsageError(f"the file '{path}' cannot be read: {error.strerror or error}") from None
+
+
+def _padded(size: int) -> int:
+    """Bytes that the data of a member take with their padding."""
+    return -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
 
 
 def _add(tar: tarfile.TarFile, name: str, stream: BinaryIO) -> Digest:

@@ -73,7 +73,7 @@ _MODULE_CONFIGURATION = Route("id", _OF_CONFIGURATION, _CONFIGURED.c.instrument_
 ROUTES: dict[str, Route] = {
     "raw_data_package": Route("id", without=frozenset({"state", "status"})),
     "raw_data_package_metadata": Route("raw_data_package_id"),
-    "raw_data_file": Route("raw_data_package_id"),
+    "raw_data_file": Route("raw_data_package_id", without=frozenset({"tar_offset"})),
     "executed_obs_unit": Route("id", _PACKAGE, _PACKAGE.c.executed_obs_unit_id),
     "obs_unit": Route("id", _OF_EXECUTION, _EXECUTED.c.obs_unit_id),
     "obs_unit_slot": Route("obs_unit_id", _OF_EXECUTION, _EXECUTED.c.obs_unit_id, plan_only=True),

@@ -33,6 +33,7 @@ from catalog.opsdb.models import (
     staging_job_package,
 )
 from catalog.opsdb.reports import Writing, reporting
+from catalog.opsdb.requested import check_share
 from catalog.opsdb.schema import refuse_attached
 from catalog.opsdb.work import (
     RetryRules,
@@ -127,15 +128,20 @@ class StagingService:
         self._rules = rules
         self._writing = writing
 
-    def request(self, dids: Sequence[str], location: str, *, actor: str) -> StagingRequest:
+    def request(
+        self, dids: Sequence[str], location: str, *, actor: str, most_open: int | None = None, wait_s: int = 0
+    ) -> StagingRequest:
         """Ask for packages at a processing location. What is there or under way is not brought once more.
 
         Args:
             dids: obs_publisher_dids.
             location: ``SITE/NAME``.
             actor: Who asks; the job keeps it when it is the name of a user.
+            most_open: How many jobs of this user may be open; any number when None.
+            wait_s: After how many seconds one of them is likely to be over.
 
         Raises:
+            QuotaError: The user has so many open jobs, and a new one is needed.
             NotFoundError: A package or the location is not known, or the location is not active.
             IntegrityError: The location is not for processing, a copy there is being given up, or no copy can be read.
             UsageError: Nobody is named.
@@ -148,6 +154,8 @@ class StagingService:
             under_way = _in_open_jobs(connection, packages.keys() - there, place)
             wanted = [key for key in packages if key not in there and key not in under_way]
             _require_readable(connection, {key: packages[key] for key in wanted}, place)
+            if wanted and most_open is not None:
+                check_share(connection, actor, most_open, retry_after=wait_s)
             job = _insert_job(connection, place, wanted, actor) if wanted else None
         return StagingRequest(job, len(wanted), len(there), len(under_way))
 

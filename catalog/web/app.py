@@ -19,7 +19,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from catalog.errors import CatalogError, NotFoundError, UnavailableError, UsageError
-from catalog.web import datalink, files, oai, pages, scs, tap
+from catalog.web import datalink, files, oai, pages, scs, staging, tap
 from catalog.web.admission import Admission
 from catalog.web.housekeeping import keep_house, keep_registry
 from catalog.web.identity import Identification
@@ -55,6 +55,7 @@ def create_app(catalog: Catalog, *, is_housekeeper: bool = True) -> Starlette:
             *scs.routes(),
             *oai.routes(),
             *files.routes(),
+            *staging.routes(),
         ],
         lifespan=_lifespan,
         exception_handlers={HTTPException: _refusal, CatalogError: _fault, ClientDisconnect: _gone},

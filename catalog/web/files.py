@@ -22,13 +22,17 @@ from catalog.web.ranges import StoredObject, object_response
 from catalog.web.responses import accepts_json, as_fault, fault_headers, fault_response, fault_status
 from catalog.wiring import Catalog
 
-__all__ = ["FILES_PATH", "routes"]
+__all__ = ["FILES_PATH", "STAGING_PATH", "refuse", "route", "routes"]
 
 FILES_PATH = "/files"
 """Where the packages are, below the base URL."""
 
+STAGING_PATH = "/staging"
+"""Where requests for packages from tape are, below the base URL."""
+
 _TAR = "application/x-tar"
 _UUID = re.compile("[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,100}/[A-Za-z0-9!#$&^_.+-]{1,100}")
 _NUMBER = re.compile("[0-9]{1,18}")
 
 _Handler = Callable[[Request], Awaitable[Response]]
@@ -36,10 +40,13 @@ _Handler = Callable[[Request], Awaitable[Response]]
 
 def routes() -> list[Route]:
     """Routes below the base URL."""
-    return [_route(f"{FILES_PATH}/{{package}}", GET=fetch)]
+    return [
+        route(f"{FILES_PATH}/{{package}}", GET=fetch, POST=stage),
+        route(f"{FILES_PATH}/{{package}}/{{member:path}}", GET=fetch_member),
+    ]
 
 
-def _route(path: str, **handlers: _Handler) -> Route:
+def route(path: str, **handlers: _Handler) -> Route:
     """One address with what each method does, and faults in words."""
 
     async def handle(request: Request) -> Response:
@@ -78,6 +85,49 @@ async def fetch(request: Request) -> Response:
         headers = {"location": chosen.url, "cache-control": "no-store"}
         return Response(status_code=307, headers=headers | links)
     return object_response(request, _stored(chosen, links), refuse=partial(refuse, request))
+
+
+async def fetch_member(request: Request) -> Response:
+    """The bytes of one file in a package."""
+    catalog: Catalog = request.app.state.catalog
+    path, caller = request.path_params["member"], caller_of(request)
+    found = await run_in_threadpool(
+        partial(catalog.broker.member, _package_id(request), path, caller, copy_id=_copy_id(request))
+    )
+    is_known = found.checksum is not None and found.checksum_algorithm is not None
+    kept = StoredObject(
+        size=found.size_bytes,
+        tag=f"{found.package.checksum}-{found.offset}",
+        digest=(str(found.checksum_algorithm), str(found.checksum)) if is_known else None,
+        media_type=_media_type(found.media_type),
+        name=found.name,
+        modified=found.package.recorded_at,
+        open=found.open,
+        is_shown=False,
+        headers=_caching(found.package),
+    )
+    return object_response(request, kept, refuse=partial(refuse, request))
+
+
+def _media_type(text: str | None) -> str:
+    """The recorded word, if it is a media type: an instrument may have one of its own."""
+    return text if text is not None and _MEDIA_TYPE.fullmatch(text) else "application/octet-stream"
+
+
+async def stage(request: Request) -> Response:
+    """Ask for a package that lies on tape, and lead to where the request is followed; asking again leads there too."""
+    catalog: Catalog = request.app.state.catalog
+    package_id = _package_id(request)
+    asked = await run_in_threadpool(catalog.tapes.ask, package_id, caller_of(request))
+    headers = {"cache-control": "no-store"}
+    if asked.is_ready:
+        location = public_url(request, f"{FILES_PATH}/{package_id}")
+        return Response(status_code=303, headers=headers | {"location": location})
+    if asked.job_id is None:
+        text = "The package was asked for before and is being brought from tape. Ask for it here again in a while.\n"
+        return PlainTextResponse(text, 202, headers | {"retry-after": str(catalog.tapes.wait_s)})
+    location = public_url(request, f"{STAGING_PATH}/{asked.job_id}")
+    return Response(status_code=303, headers=headers | {"location": location})
 
 
 def _stored(chosen: Streamed, links: dict[str, str]) -> StoredObject:

@@ -50,6 +50,9 @@ class FileRecord(Record):
     checksum_algorithm: ChecksumAlgorithm | None = None
     """``sha256`` when absent."""
 
+    tar_offset: BigCount | None = None
+    """Byte of the package's tar at which the file's data begin."""
+
     file_type: Name | None = None
     start_time: Instant | None = None
     end_time: Instant | None = None

@@ -113,6 +113,9 @@ class RawDataFile(Timestamps, StoredBytes, OpsBase):
     exptime_s: Mapped[float | None]
     """Integration time, seconds."""
 
+    tar_offset: Mapped[int | None] = mapped_column(sa.BigInteger)
+    """Byte of the package's tar at which the file's data begin; NULL until somebody has looked."""
+
     package: Mapped[RawDataPackage | None] = relationship(back_populates="files")
     instrument_module: Mapped[InstrumentModule] = relationship()
 

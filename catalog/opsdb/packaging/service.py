@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +18,10 @@ from catalog.opsdb.arrivals import find_location, record_arrivals
 from catalog.opsdb.enums import ChecksumAlgorithm, PhysicalCopyStatus, Status
 from catalog.opsdb.models import DataLocation, PhysicalCopy, RawDataFile, RawDataPackage, Site
 from catalog.opsdb.packaging.build import PackagingSummary, Progress, build_packages
+from catalog.opsdb.packaging.members import Member, record_members, unindexed_packages
 from catalog.opsdb.packaging.plan import PackageLimits, PlannedPackage
 from catalog.opsdb.reports import Writing, check_bytes, reporting
+from catalog.opsdb.schema import refuse_attached
 from catalog.opsdb.work import (
     RetryRules,
     Work,
@@ -135,6 +137,7 @@ class PackagingService:
         location: str,
         actor: str,
         checksum_algorithm: ChecksumAlgorithm = ChecksumAlgorithm.SHA256,
+        members: Mapping[str, Member] | None = None,
         reason: str | None = None,
     ) -> WorkChange:
         """Say that a package is built: its bytes are known, and a copy lies at a location, not verified yet.
@@ -147,11 +150,12 @@ class PackagingService:
             location: ``SITE/NAME`` of the location where it lies.
             actor: Who says so; kept in the history.
             checksum_algorithm: Of the checksum.
+            members: The files in the tar by their paths, if somebody has looked.
             reason: Anything worth knowing; kept in the history.
 
         Raises:
             NotFoundError: There is no such package or location.
-            IntegrityError: The attempt has not begun, or other bytes are recorded.
+            IntegrityError: The attempt has not begun, or other bytes are recorded, of the package or of a member.
             UsageError: Size or checksum are none, or nobody is named.
         """
         known = check_bytes(size_bytes, checksum, checksum_algorithm)
@@ -173,7 +177,40 @@ class PackagingService:
                     checksum=known["checksum"],
                     checksum_algorithm=known["checksum_algorithm"],
                 )
+            if members is not None:
+                record_members(connection, package_id, members)
             return change
+
+    def record_members(self, package_id: UUID, members: Mapping[str, Member], *, size_bytes: int, checksum: str) -> int:
+        """Record where the files of a package lie in its tar, which was read to its end.
+
+        Args:
+            package_id: Which package.
+            members: Of the tar, by their paths.
+            size_bytes: Of the tar.
+            checksum: Of the tar, by the algorithm that is recorded.
+
+        Returns:
+            How many files the package has.
+
+        Raises:
+            NotFoundError: There is no such package.
+            IntegrityError: The tar is not that of the package, or lacks one of its files.
+        """
+        with self._writing() as connection:
+            refuse_attached(connection)
+            query = sa.select(RawDataPackage.size_bytes, RawDataPackage.checksum)
+            row = connection.execute(query.where(RawDataPackage.id == package_id).with_for_update()).one_or_none()
+            if row is None:
+                raise NotFoundError(f"there is no package {package_id}")
+            if tuple(row) != (size_bytes, checksum):
+                raise IntegrityError(f"the tar has other bytes than the package {package_id}; nothing is recorded")
+            return record_members(connection, package_id, members)
+
+    def unindexed(self) -> Generator[UUID]:
+        """Built packages of a file of which nobody knows where it begins; close it, if it is not read to its end."""
+        with self._database.engine.connect() as connection:
+            yield from unindexed_packages(connection)
 
     def fail(self, package_id: UUID, *, attempt: int, reason: str, actor: str, is_final: bool = False) -> WorkChange:
         """Say that a package could not be built; it is due again after a rest, or never.
