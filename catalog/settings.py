@@ -21,6 +21,7 @@ from catalog.oidc_settings import OidcSettings
 
 __all__ = [
     "CONE_PATH",
+    "IMAGES_PATH",
     "LINKS_PATH",
     "AttachedSettings",
     "CopySettings",
@@ -47,6 +48,9 @@ LINKS_PATH = "/datalink/links"
 
 CONE_PATH = "/scs/query"
 """Where positions are searched around; the documents of VOSI lie beside it."""
+
+IMAGES_PATH = "/sia2/query"
+"""Where images are searched for, likewise."""
 
 _PREFIX = "CATALOG_"
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  (listened at only when the operator says so)

@@ -13,6 +13,7 @@ from catalog.vo.tableset import TableSchema
 
 __all__ = [
     "ConeCapability",
+    "ImageCapability",
     "LanguageFeature",
     "OutputFormat",
     "TapCapability",
@@ -20,6 +21,7 @@ __all__ = [
     "render_availability",
     "render_capabilities",
     "render_cone_capabilities",
+    "render_image_capabilities",
     "render_table",
     "render_tables",
 ]
@@ -91,6 +93,22 @@ class ConeCapability:
         return self.url.rpartition("/")[0]
 
 
+@dataclass(frozen=True, slots=True)
+class ImageCapability:
+    """What the image access can do (SimpleDALRegExt 1.1 section 3.2)."""
+
+    url: str
+    """Of the query."""
+
+    max_records: int
+    """Rows in an answer at most."""
+
+    @property
+    def vosi_url(self) -> str:
+        """What the addresses of the documents of VOSI begin with."""
+        return self.url.rpartition("/")[0]
+
+
 def render_availability(*, available: bool, up_since: datetime | None, notes: Sequence[str] = ()) -> bytes:
     """The availability document (VOSI 1.1 section 5).
 
@@ -121,6 +139,15 @@ def render_cone_capabilities(cone: ConeCapability) -> bytes:
         cone: Where it is, and what it can do.
     """
     return render("vosi/cone_capabilities.xml", cone=cone)
+
+
+def render_image_capabilities(images: ImageCapability) -> bytes:
+    """The capabilities document of the image access, in the plain form of SIA 2.0 section 2.3, which pyvo reads.
+
+    Args:
+        images: Where it is, and what it can do.
+    """
+    return render("vosi/image_capabilities.xml", images=images)
 
 
 def render_tables(schemas: Sequence[TableSchema], *, columns: bool = True) -> bytes:

@@ -36,6 +36,7 @@ from catalog.obscore.comparison import Difference, compare_with_fresh
 from catalog.obscore.derived import PublishedObjects
 from catalog.obscore.export import Manifest, export_obscore
 from catalog.obscore.freshness import keep_resolved, refresh
+from catalog.obscore.images import has_images
 from catalog.obscore.package_obscore import TABLE as OBSCORE
 from catalog.obscore.package_obscore import package_obscore, published_table
 from catalog.obscore.record import ObsCoreRecord, read_record, render_document, write_records
@@ -64,6 +65,7 @@ from catalog.registry.service import RegistryService
 from catalog.scs import ConeSearchService
 from catalog.settings import (
     CONE_PATH,
+    IMAGES_PATH,
     LINKS_PATH,
     FileSettings,
     OidcSettings,
@@ -72,6 +74,7 @@ from catalog.settings import (
     TransferSettings,
     load_settings,
 )
+from catalog.sia2 import ImageService
 from catalog.tap.examples import Example, load_examples, render_examples
 from catalog.tap.fetch import Fetcher
 from catalog.tap.jobs import MULTIPLE, TapWork
@@ -87,7 +90,7 @@ from catalog.uws.store import JobStore
 from catalog.vo.table import Column, Info, Table, TableStream
 from catalog.vo.tableset import TableSchema, load_tableset
 from catalog.vo.types import Datatype
-from catalog.vosi import ConeCapability, LanguageFeature, OutputFormat, TapCapability, TimeLimit
+from catalog.vosi import ConeCapability, ImageCapability, LanguageFeature, OutputFormat, TapCapability, TimeLimit
 
 if TYPE_CHECKING:  # loaded where something is taken in: nobody else shall wait for it
     from catalog.ingest.report import IngestSummary
@@ -198,6 +201,9 @@ class Catalog:
             contact=settings.publication.contact,
         )
         self.scs = ConeSearchService(self.tap.run, published_table(OBSCORE))
+        self.sia2 = ImageService(
+            self.tap.run, published_table(OBSCORE), lambda: has_images(self.database, self._rule(ANONYMOUS))
+        )
         self.uploads = UploadService(
             UploadLimits(
                 settings.tap.upload_limit_bytes,
@@ -582,6 +588,15 @@ class Catalog:
             rows = [row for batch in found for row in batch.to_pylist()]
         test = (rows[0]["s_ra"], rows[0]["s_dec"]) if rows else None
         return ConeCapability(url, self.settings.tap.maxrec_hard, test)
+
+    def image_capability(self, service_url: str | None = None) -> ImageCapability:
+        """What the capabilities document says of the image access.
+
+        Args:
+            service_url: What the client calls the service; the address of the settings when None.
+        """
+        url = (service_url or self.public_url()) + IMAGES_PATH
+        return ImageCapability(url, self.settings.tap.maxrec_hard)
 
     @cached_property
     def examples(self) -> tuple[Example, ...]:

@@ -24,6 +24,7 @@ from catalog.vo.types import Datatype
 
 __all__ = [
     "COMPUTED_COLUMNS",
+    "IS_IMAGE",
     "POSITION_INDEX",
     "RADIO_TABLE",
     "REGION_INDEX",
@@ -39,6 +40,9 @@ TABLE = "ivoa.obscore"
 RADIO_TABLE = "ivoa.obscore_radio"
 COMPUTED_COLUMNS = ("access_url", "access_format", "data_rights")
 """Columns of ivoa.obscore that the view computes: they depend on copies, on the service and on the clock."""
+
+IS_IMAGE = "dataproduct_type IN ('image', 'cube')"
+"""Which rows the index of images and cubes holds; a query that shall use it says just this."""
 
 POSITION_INDEX = "package_position"
 """The R*Tree of positions on SQLite; its ``id`` is ``obscore_key``."""
@@ -121,6 +125,8 @@ def package_obscore() -> sa.Table:
     table = sa.Table("package_obscore", metadata, *own, *published, *rest)
     for column in (c for c in obscore if c.indexed):
         sa.Index(None, table.c[column.name], unique=column.name == "obs_publisher_did")
+    where = sa.text(IS_IMAGE)
+    sa.Index("ix_package_obscore_image", table.c.obscore_key, sqlite_where=where, postgresql_where=where)
     return table
 
 

@@ -19,7 +19,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from catalog.errors import CatalogError, NotFoundError, UnavailableError, UsageError
-from catalog.web import datalink, files, oai, pages, scs, staging, tap
+from catalog.web import datalink, files, oai, pages, scs, sia2, staging, tap
 from catalog.web.admission import Admission
 from catalog.web.housekeeping import keep_house, keep_registry
 from catalog.web.identity import Identification
@@ -35,7 +35,7 @@ _PAGE_POLICY = (  # a page loads nothing, runs nothing, and sends its form to us
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
 )
-_FOR_PROGRAMS = ("/tap/", "/datalink/", "/scs")
+_FOR_PROGRAMS = ("/tap/", "/datalink/", "/scs", "/sia2/")
 _OFFERS = (*_FOR_PROGRAMS, "/files/", "/staging/")
 _PREFLIGHT_SECONDS = 86_400
 
@@ -53,6 +53,7 @@ def create_app(catalog: Catalog, *, is_housekeeper: bool = True) -> Starlette:
             Mount("/tap", routes=tap.routes()),
             Mount("/datalink", routes=datalink.routes()),
             *scs.routes(),
+            *sia2.routes(),
             *oai.routes(),
             *files.routes(),
             *staging.routes(),

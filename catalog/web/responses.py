@@ -98,6 +98,7 @@ def fault_response(
     job_id: str | None = None,
     status: int | None = None,
     info: str | None = None,
+    prefix: str = "",
 ) -> Response:
     """The fault as a VOTable with QUERY_STATUS ERROR (DALI 1.1 section 4.4), or as JSON with the same facts.
 
@@ -108,12 +109,14 @@ def fault_response(
         job_id: The job that it happened to.
         status: HTTP status; the fault's own when None.
         info: Name of a further INFO in which a protocol that is older than DALI has the message.
+        prefix: What the message begins with where a protocol has words of its own for faults.
     """
     message = fault.message
     if isinstance(fault, QueryError) and query is not None:
         message = render_diagnostic(query, fault)
     elif fault.hint and fault.hint not in message:
         message = f"{message}\n{fault.hint}"
+    message = f"{prefix}{message}"
     facts = _facts(fault, job_id)
     if request is not None and accepts_json(request.headers.get("accept")):
         content = json.dumps({"status": "ERROR", "message": message, **facts}, ensure_ascii=False).encode()
