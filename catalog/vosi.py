@@ -121,15 +121,20 @@ def render_availability(*, available: bool, up_since: datetime | None, notes: Se
     return render("vosi/availability.xml", available=available, up_since=since, notes=notes)
 
 
-def render_capabilities(base_url: str, tap: TapCapability, *, links_url: str | None = None) -> bytes:
+def render_capabilities(
+    base_url: str, tap: TapCapability, *, links_url: str | None = None, login_methods: Sequence[str] = ()
+) -> bytes:
     """The capabilities document of the TAP service (VOSI 1.1 section 4, TAPRegExt 1.0).
 
     Args:
         base_url: URL of the TAP service, without a slash at the end.
         tap: What it can do.
         links_url: URL of the DataLink endpoint, if there is one.
+        login_methods: Identifiers of the ways to log in at the addresses that the first interface of a capability, and
+            a further one with these methods, name (VOResource 1.1 section 2.2.2, SSO 2.0 section 3).
     """
-    return render("vosi/capabilities.xml", base_url=base_url, tap=tap, links_url=links_url)
+    facts = {"base_url": base_url, "tap": tap, "links_url": links_url, "login_methods": login_methods}
+    return render("vosi/capabilities.xml", **facts)
 
 
 def render_cone_capabilities(cone: ConeCapability) -> bytes:

@@ -29,7 +29,7 @@ from catalog.broker.service import Broker
 from catalog.broker.tapes import TapeService
 from catalog.datalink import PUBLISHER_DID, LinkService, describe_links
 from catalog.db import Database, SqlFunction
-from catalog.errors import AuthorizationError, CatalogError, SettingsError
+from catalog.errors import AuthorizationError, CatalogError, NotFoundError, SettingsError
 from catalog.formats.encoder import encode
 from catalog.formats.media import FORMATS, Format, format_for_path, parse_format
 from catalog.obscore.comparison import Difference, compare_with_fresh
@@ -445,6 +445,17 @@ class Catalog:
             tar = index_tar(stream, algorithm=algorithm)
         return self.packaging.record_members(package_id, tar.members, size_bytes=tar.size_bytes, checksum=tar.checksum)
 
+    def caller_named(self, username: str) -> Caller:
+        """An active user, for `query` and others: what they show is what this user would see.
+
+        Raises:
+            NotFoundError: There is no active user of this name.
+        """
+        account = self.accounts.by_name(username)
+        if account is None:
+            raise NotFoundError(f"there is no active user {username}")
+        return as_caller(account)
+
     def query(
         self,
         adql: str,
@@ -486,7 +497,13 @@ class Catalog:
         )
 
     def export_obscore(
-        self, path: str | Path, *, fmt: str | None = None, where: str | None = None, progress: Progress | None = None
+        self,
+        path: str | Path,
+        *,
+        fmt: str | None = None,
+        where: str | None = None,
+        caller: Caller = ANONYMOUS,
+        progress: Progress | None = None,
     ) -> Manifest:
         """Write ``ivoa.obscore`` to a file, with a manifest beside it.
 
@@ -494,9 +511,10 @@ class Catalog:
             path: The file; it appears when it is complete.
             fmt: Format; the ending of the file name says it when None.
             where: ADQL condition.
+            caller: For whom; rows that this caller may not see are left out.
             progress: Told the rows written so far.
         """
-        rule = self._rule(ANONYMOUS)
+        rule = self._rule(caller)
         return export_obscore(self.database, Path(path), fmt=fmt, where=where, rule=rule, progress=progress)
 
     def runner(self, workers: int | None = None) -> Runner:

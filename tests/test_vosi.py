@@ -38,6 +38,12 @@ DOCUMENTS = {
     "tables-min": render_tables(load_tableset(), columns=False),
     "table": render_table(load_tableset(), "ivoa.ObsCore"),
     "capabilities": render_capabilities("http://127.0.0.1:8080/tap", CAPABILITY),
+    "capabilities-login": render_capabilities(
+        "http://127.0.0.1:8080/tap",
+        CAPABILITY,
+        links_url="http://127.0.0.1:8080/datalink/links",
+        login_methods=("ivo://ivoa.net/sso#BasicAA", "ivo://ivoa.net/sso#OAuth"),
+    ),
     "availability": render_availability(available=True, up_since=datetime(2026, 5, 1, tzinfo=UTC)),
     "unavailable": render_availability(available=False, up_since=None, notes=["a < b & c"]),
 }

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from catalog.terminal.opening import Db, interruptible, ready_catalog
+from catalog.terminal.opening import As, Db, caller_as, interruptible, ready_catalog
 from catalog.terminal.rows import pointing_out, show_rows, write_rows
 
 __all__ = ["app"]
@@ -24,11 +24,12 @@ def query(
     ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write.")] = None,
     maxrec: Annotated[int | None, typer.Option(min=0, help="Rows at most.")] = None,
+    user: As = None,
     db: Db = None,
 ) -> None:
     """Run an ADQL query."""
     with ready_catalog(db) as catalog, pointing_out(adql):
-        rows = catalog.query(adql, maxrec=maxrec)
+        rows = catalog.query(adql, caller=caller_as(catalog, user), maxrec=maxrec)
         if fmt is None and output is None:
             work = partial(show_rows, rows)
         else:

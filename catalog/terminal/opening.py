@@ -12,12 +12,15 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from catalog.access import ANONYMOUS, Caller
 from catalog.settings import Settings, load_settings
 from catalog.wiring import Catalog
 
-__all__ = ["Db", "interruptible", "open_for", "ready_catalog", "settings_for", "wait_for_signal"]
+__all__ = ["As", "Db", "caller_as", "interruptible", "open_for", "ready_catalog", "settings_for", "wait_for_signal"]
 
 T = TypeVar("T")
+
+As = Annotated[str | None, typer.Option("--as", metavar="USER", help="Show what this user would see.")]
 
 Db = Annotated[str | None, typer.Option("--db", help="Database URL; CATALOG_DATABASE_URL and catalog.toml otherwise.")]
 
@@ -40,6 +43,15 @@ def ready_catalog(db: str | None) -> Iterator[Catalog]:
     with open_for(db) as catalog:
         interruptible(catalog.check_ready, cancel=catalog.close)
         yield catalog
+
+
+def caller_as(catalog: Catalog, username: str | None) -> Caller:
+    """Who is meant by `As`; anonymous when nobody is named.
+
+    Raises:
+        NotFoundError: There is no active user of this name.
+    """
+    return ANONYMOUS if username is None else catalog.caller_named(username)
 
 
 def interruptible(work: Callable[[], T], *, cancel: Callable[[], None]) -> T:

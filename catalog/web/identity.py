@@ -30,11 +30,13 @@ from catalog.uws.job import Client
 from catalog.web.proxies import client_address, public_url
 from catalog.wiring import as_caller
 
-__all__ = ["Identification", "caller_of", "challenge_of", "client_of", "lister_of"]
+__all__ = ["Identification", "caller_of", "challenge_of", "client_of", "lister_of", "login_methods"]
 
 _LOG = logging.getLogger(__name__)
 _BEHIND = "somewhere behind"  # no address begins like this
 _CALLER = "catalog.caller"
+_OFFERED = "catalog.logins_offered"
+_LOGIN_METHODS = ("ivo://ivoa.net/sso#BasicAA", "ivo://ivoa.net/sso#OAuth")
 _CHALLENGE = "catalog.challenge"
 _OFFER_SECONDS = 30.0  # how soon the world is told that somebody can log in
 _HASHES_AT_ONCE = 2  # each takes 64 MiB and a core
@@ -54,6 +56,11 @@ def challenge_of(request: Request) -> str:
     """How to identify oneself, for an address that wants to know who asks."""
     challenge: str = request.scope.get(_CHALLENGE, "Basic")
     return challenge
+
+
+def login_methods(request: Request) -> tuple[str, ...]:
+    """How one may log in, as SSO 2.0 calls it (a password, or a bearer token); empty while nobody can."""
+    return _LOGIN_METHODS if request.scope.get(_OFFERED) else ()
 
 
 def client_of(request: Request) -> Client:
@@ -135,7 +142,8 @@ class Identification:
         scope[_CALLER] = caller
         scope[_CHALLENGE] = self._challenge
         is_for_programs = scope["path"].startswith(self._offers)
-        challenges = is_for_programs and caller.username is None and await self._is_offered()
+        scope[_OFFERED] = is_for_programs and (caller.username is not None or await self._is_offered())
+        challenges = scope[_OFFERED] and caller.username is None
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -20,7 +20,7 @@ from catalog.vo.table import TableStream
 from catalog.vosi import render_availability, render_capabilities, render_table, render_tables
 from catalog.web import uws
 from catalog.web.documents import XML, document_response
-from catalog.web.identity import caller_of
+from catalog.web.identity import caller_of, login_methods
 from catalog.web.parameters import Form, read_form, read_pairs
 from catalog.web.proxies import public_url
 from catalog.web.responses import Answer, StreamResponse, as_fault, fault_response
@@ -106,9 +106,10 @@ async def capabilities(request: Request) -> Response:
     """What the service can do."""
     catalog: Catalog = request.app.state.catalog
     urls = public_url(request, "/tap"), public_url(request, LINKS_PATH)
+    methods = login_methods(request)
 
     def render() -> bytes:
-        return render_capabilities(urls[0], catalog.tap_capability, links_url=urls[1])
+        return render_capabilities(urls[0], catalog.tap_capability, links_url=urls[1], login_methods=methods)
 
     return await document_response(request, render)
 

@@ -126,6 +126,6 @@ def tap_url(service_url: str) -> str:
 
 @pytest.fixture(scope="session")
 def empty_tap_url(new_catalog: Callable[..., str], serve: Serve) -> Iterator[str]:
-    """Base URL of the TAP service over a catalog that holds nothing."""
-    with serve(new_catalog()) as base:
+    """Base URL of the TAP service over a catalog that holds nothing but a user, so that one may log in."""
+    with serve(new_catalog(("users", "add", "clara"), ("tokens", "create", "clara", "script"))) as base:
         yield f"{base}/tap"

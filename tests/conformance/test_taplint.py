@@ -7,6 +7,7 @@ import re
 import subprocess
 from dataclasses import dataclass
 
+import httpx
 import pytest
 import pyvo
 
@@ -78,6 +79,8 @@ def test_taplint_finds_nothing(reports: dict[str, list[Report]], judged_url: str
         if report.level in FAULTS and not is_own_fault(report)
     ]
     assert faults == []
+    offered = "securityMethod" in httpx.get(f"{judged_url}/capabilities").text
+    assert offered == (holdings == "empty")
     assert_it_was_not_silent(reports, judged_url)
     assert_it_asked_all(reports, holdings)
     assert_it_ran_jobs_and_brought_tables(reports)
