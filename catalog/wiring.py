@@ -27,7 +27,11 @@ from catalog.adql.statement import RowRule
 from catalog.broker.places import build_places
 from catalog.broker.service import Broker
 from catalog.broker.tapes import TapeService
-from catalog.datalink import PUBLISHER_DID, LinkService, describe_links
+from catalog.datalink.links import PUBLISHER_DID, describe_links
+from catalog.datalink.manifest import ManifestService
+from catalog.datalink.packages import PackageReader
+from catalog.datalink.rows import LinkWords
+from catalog.datalink.service import LinkService
 from catalog.db import Database, SqlFunction
 from catalog.errors import AuthorizationError, CatalogError, NotFoundError, SettingsError
 from catalog.formats.encoder import encode
@@ -181,6 +185,7 @@ class Catalog:
         self.access = AccessRule(hides_metadata=settings.access.hide_unreleased)
         self.accounts = AccountService(self.database)
         self.oidc = _token_verifier(settings.oidc)
+        self.package_copies = CopyReader(self.database, _reading_rules(settings.files))
         self.tap = QueryService(
             self.database,
             self.schemas,
@@ -193,12 +198,21 @@ class Catalog:
             counts_hidden=settings.access.count_hidden,
             services={PUBLISHER_DID: partial(describe_links, self.public_url(LINKS_PATH))},
         )
+        words = _link_words(settings)
+        reader = PackageReader(self.database, package_obscore(), published_table("fyst.packages"), self.access)
         self.datalink = LinkService(
-            partial(self.tap.run, limits=RowLimits(_ALL_ROWS, _ALL_ROWS)),
+            reader,
+            self.package_copies.of,
             self.withdrawals,
-            maxrec_default=settings.tap.maxrec_default,
-            maxrec_hard=settings.tap.maxrec_hard,
-            contact=settings.publication.contact,
+            words=words,
+            maxrec=settings.tap.maxrec_hard,
+        )
+        self.manifests = ManifestService(
+            reader,
+            self.package_copies.of,
+            self.withdrawals,
+            lambda adql, caller: self.tap.run(adql, caller=caller, limits=RowLimits(_ALL_ROWS, _ALL_ROWS)),
+            words=words,
         )
         self.scs = ConeSearchService(self.tap.run, published_table(OBSCORE))
         self.sia2 = ImageService(
@@ -266,7 +280,6 @@ class Catalog:
             writing=self._publishing,
         )
         self.staging = StagingService(self.database, _retries(transfers), self._publishing)
-        self.package_copies = CopyReader(self.database, _reading_rules(settings.files))
         self._places = build_places(settings.files.locations, signed_url_s=settings.files.signed_url_s)
         self.broker = Broker(
             self.database,
@@ -702,6 +715,15 @@ class Catalog:
 
 def _retries(settings: PackageSettings | TransferSettings) -> RetryRules:
     return RetryRules(settings.attempts, settings.backoff_s, settings.backoff_max_s)
+
+
+def _link_words(settings: Settings) -> LinkWords:
+    files = settings.files
+    return LinkWords(
+        settings.publication.contact,
+        files.staging_wait_s if files.staging_location else None,
+        frozenset(place for place, location in files.locations.items() if location.url is None),
+    )
 
 
 def _reading_rules(settings: FileSettings) -> ReadingRules:

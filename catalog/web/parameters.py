@@ -52,53 +52,54 @@ class Form:
             each.file.close()
 
 
-async def read_form(request: Request, *, upload_limit_bytes: int = 0) -> Form:
+async def read_form(request: Request, *, upload_limit_bytes: int = 0, max_fields: int = _MAX_FIELDS) -> Form:
     """Parameters and files; whoever gets them closes them.
 
     Args:
         request: Parameters may be partly in the URL and partly in the body.
         upload_limit_bytes: Size of all files together at most.
+        max_fields: Parameters in the URL, and in the body, at most.
 
     Raises:
         ParameterError: They are no UTF-8, too many, or in a form that is not known.
         ResourceLimitError: The body is too long.
         QueryTimeoutError: The body did not arrive in time.
     """
-    pairs = _split(request.scope["query_string"], "URL")
+    pairs = _split(request.scope["query_string"], "URL", max_fields)
     if request.method != "POST":
         return Form(pairs)
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type == _MULTIPART and request.headers.get("content-length") != "0":
-        consume = partial(_multipart, request.headers, upload_limit_bytes)
+        consume = partial(_multipart, request.headers, upload_limit_bytes, max_fields)
         fields, files = await _read(request, MAX_BODY_BYTES + upload_limit_bytes, consume)
         return Form(pairs + fields, files)
     body = await _read(request, MAX_BODY_BYTES, _whole)
     if body and content_type != _URLENCODED:
         raise ParameterError(f"the body is '{content_type[:80]}'; expected {_URLENCODED} or {_MULTIPART}")
-    return Form(pairs + _split(body, "body"))
+    return Form(pairs + _split(body, "body", max_fields))
 
 
-async def read_pairs(request: Request) -> list[tuple[str, str]]:
+async def read_pairs(request: Request, *, max_fields: int = _MAX_FIELDS) -> list[tuple[str, str]]:
     """The parameters alone, of a resource that takes no files; raises what `read_form` raises."""
-    form = await read_form(request)
+    form = await read_form(request, max_fields=max_fields)
     form.close()
     return form.pairs
 
 
-def _split(text: bytes, where: str) -> list[tuple[str, str]]:
+def _split(text: bytes, where: str, max_fields: int) -> list[tuple[str, str]]:
     try:
-        return parse_qsl(text.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS)
+        return parse_qsl(text.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=max_fields)
     except UnicodeDecodeError:
         raise ParameterError(f"the parameters in the {where} are not text in UTF-8") from None
     except ValueError:
-        raise ParameterError(f"the {where} has more than {_MAX_FIELDS} parameters") from None
+        raise ParameterError(f"the {where} has more than {max_fields} parameters") from None
 
 
 async def _multipart(
-    headers: Headers, upload_limit_bytes: int, pieces: _Pieces
+    headers: Headers, upload_limit_bytes: int, max_fields: int, pieces: _Pieces
 ) -> tuple[list[tuple[str, str]], tuple[UploadedFile, ...]]:
     try:
-        items = (await _Parts(headers, pieces, upload_limit_bytes).parse()).multi_items()
+        items = (await _Parts(headers, pieces, upload_limit_bytes, max_fields).parse()).multi_items()
     except MultiPartException as error:
         raise ParameterError(f"the body of the request cannot be read: {error.message}") from None
     fields = [(name, value) for name, value in items if isinstance(value, str)]
@@ -114,8 +115,8 @@ def _uploaded(name: str, value: UploadFile) -> UploadedFile:
 class _Parts(MultiPartParser):
     """The parts of a multipart body; fields together and files together are bounded."""
 
-    def __init__(self, headers: Headers, pieces: _Pieces, upload_limit_bytes: int) -> None:
-        super().__init__(headers, pieces, max_files=_MAX_FILES, max_fields=_MAX_FIELDS, max_part_size=MAX_BODY_BYTES)
+    def __init__(self, headers: Headers, pieces: _Pieces, upload_limit_bytes: int, max_fields: int) -> None:
+        super().__init__(headers, pieces, max_files=_MAX_FILES, max_fields=max_fields, max_part_size=MAX_BODY_BYTES)
         self._upload_limit_bytes = upload_limit_bytes
         self._field_bytes = 0
         self._file_bytes = 0
