@@ -1,7 +1,9 @@
 """PostgreSQL through ADBC: a small pool of read-only connections whose rows arrive as Arrow.
 
-The driver reads the whole result of a query that has bind values before it hands out the first row (measured: 700 MB
-for three million rows). So every query is a cursor of the server: binds go to ``DECLARE``, rows come by ``FETCH``.
+The driver streams by COPY what has no bind values; of a query that has some it reads the whole result before it hands
+out the first row (measured: 700 MB for three million rows), and a cursor of the server is slower by a third. So values
+are written into the text, each a quoted literal with its type. The time that a query may take is watched here: to the
+server a reader who takes his time would look like a slow query.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from threading import Lock
+from threading import Event, Lock, Timer
 from typing import Any
 
 import pyarrow as pa
@@ -19,11 +21,11 @@ from adbc_driver_manager import dbapi as adbc
 from adbc_driver_postgresql import dbapi as driver
 from psycopg.conninfo import make_conninfo
 
-from catalog.db.arrow import batch_from_arrow, rows_at_once
+from catalog.db.arrow import batch_from_arrow
 from catalog.db.faults import postgresql_fault, timed_out, unavailable
 from catalog.db.statement import Query
 from catalog.db.temporary import TemporaryTable, create_statement, fill_postgresql
-from catalog.errors import UnavailableError
+from catalog.errors import CatalogError, InternalError, UnavailableError
 from catalog.vo.table import Table
 
 __all__ = ["CONNECT_SECONDS", "WAIT_FOR_DISK", "PostgresqlReader", "session_options"]
@@ -41,7 +43,10 @@ _GONE_MS = 1_000
 _log = logging.getLogger(__name__)
 _NO_COPY = {"adbc.postgresql.use_copy": "false"}
 _KEPT = 4
-_CURSOR = "catalog_result"
+_STREAMED = {"adbc.postgresql.batch_size_hint_bytes": str(2**20)}
+_DRAIN_S = 0.2
+_DRAIN_BATCHES = 3
+_AGAIN_S = 0.05
 _MAY_MAKE = "SELECT NOT pg_is_in_recovery() AND has_database_privilege(current_database(), 'TEMPORARY')"
 
 
@@ -53,7 +58,7 @@ def session_options(*, read_only: bool) -> str:
     """
     options = ["timezone=UTC", "standard_conforming_strings=on", f"client_connection_check_interval={_GONE_MS}"]
     if read_only:
-        options.append("default_transaction_read_only=on")
+        options += ["default_transaction_read_only=on", "jit=off"]  # to compile takes longer than most queries
     return " ".join(f"-c {option}" for option in options)
 
 
@@ -94,7 +99,7 @@ class PostgresqlReader:
             _limit_time(connection, timeout_s)
             until = time.monotonic() + timeout_s
             _make(connection, temporary, timeout_s, expired=lambda: time.monotonic() > until)
-            lines = run(connection, f"EXPLAIN {query.sql}", query.ordered)
+            lines = run(connection, f"EXPLAIN {query.literal}")
         except adbc.Error as error:
             raise postgresql_fault(error, timeout_s=timeout_s) from error
         finally:
@@ -167,7 +172,7 @@ class PostgresqlReader:
 
 
 class PostgresqlSource:
-    """One query as a cursor of the server (`catalog.db.batches.Source`)."""
+    """One query, whose rows come by COPY (`catalog.db.batches.Source`)."""
 
     def __init__(
         self,
@@ -181,45 +186,55 @@ class PostgresqlSource:
         self._temporary = temporary
         self._query = query
         self._table = table
-        self._at_once = rows_at_once(table)
         self._timeout_s = timeout_s
         self._left = timeout_s
         self._connection: driver.Connection | None = None
+        self._cursor: driver.Cursor | None = None
+        self._rows: pa.RecordBatchReader | None = None
         self._ended = False
         self._stopped = False
 
     def fetch(self) -> list[pa.RecordBatch]:
-        if self._ended:
-            return []
-        if self._left <= 0:
-            raise timed_out(self._timeout_s)
-        began = time.monotonic()
-        try:
-            found = self._fetch()
-        except adbc.Error as error:
-            raise postgresql_fault(error, timeout_s=self._timeout_s) from error
-        finally:
-            self._left -= time.monotonic() - began
-        self._ended = sum(batch.num_rows for batch in found) < self._at_once
-        return [piece for batch in found for piece in batch_from_arrow(self._table, batch)]
+        while not self._ended:
+            if self._left <= 0:
+                raise timed_out(self._timeout_s)
+            began = time.monotonic()
+            watch = _Watch(self._left, self._cancel)
+            try:
+                batch = self._next()
+            except (adbc.Error, pa.ArrowException, OSError) as error:
+                raise self._fault(error, watch) from error
+            finally:
+                watch.end()
+                self._left -= time.monotonic() - began
+            if batch is None:
+                self._ended = True
+            elif batch.num_rows:
+                return list(batch_from_arrow(self._table, batch))
+        return []
 
     def interrupt(self) -> None:
         self._stopped = True
-        connection = self._connection
-        if connection is not None:
-            with suppress(adbc.Error):
-                connection.adbc_cancel()
+        self._cancel()
 
     def release(self, *, interrupted: bool) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            # A cancel may still be on its way and would hit the next query: such a connection is not used again.
-            self._reader.give_back(connection, broken=interrupted)
+        if self._connection is None:
+            return
+        if not interrupted and not self._ended:
+            interrupted = not self._drained()
+        if interrupted:
+            self._cancel()  # else whatever is still to come would be read
+        for opened in (self._rows, self._cursor):
+            with suppress(adbc.Error, pa.ArrowException, OSError):
+                if opened is not None:
+                    opened.close()
+        connection, self._connection, self._cursor, self._rows = self._connection, None, None, None
+        # A cancel may still be on its way and would hit the next query: such a connection is not used again.
+        self._reader.give_back(connection, broken=interrupted)
 
-    def _fetch(self) -> list[pa.RecordBatch]:
+    def _next(self) -> pa.RecordBatch | None:
         if self._connection is None:
             self._connection = self._reader.borrow()
-            _limit_time(self._connection, self._left)
             until = time.monotonic() + self._left
             _make(
                 self._connection,
@@ -227,22 +242,84 @@ class PostgresqlSource:
                 self._left,
                 expired=lambda: self._stopped or time.monotonic() > until,
             )
-            # All rows will be wanted, so that plans with a quick start are not to be preferred.
-            run(self._connection, "SET LOCAL cursor_tuple_fraction = 1.0")
-            run(
-                self._connection,
-                f"DECLARE {_CURSOR} NO SCROLL CURSOR FOR {self._query.sql}",
-                self._query.ordered,
-            )
-        else:
-            _limit_time(self._connection, self._left)
-        return run(self._connection, f"FETCH {self._at_once} FROM {_CURSOR}")
+            self._cursor = self._connection.cursor(adbc_stmt_kwargs=_STREAMED)
+            self._cursor.execute(self._query.literal)
+            self._rows = _open_reader(self._cursor)
+        if self._rows is None:
+            return None
+        try:
+            return self._rows.read_next_batch()
+        except StopIteration:
+            return None
+
+    def _drained(self) -> bool:
+        """Read what little may be left of a query that has a limit; whether that was all."""
+        watch = _Watch(_DRAIN_S, self._cancel)
+        try:
+            for _ in range(_DRAIN_BATCHES):
+                if self._next() is None:
+                    return not watch.has_expired
+        except (adbc.Error, pa.ArrowException, OSError):
+            return False
+        finally:
+            watch.end()
+        return False
+
+    def _cancel(self) -> None:
+        connection = self._connection
+        if connection is not None:
+            with suppress(adbc.Error):
+                connection.adbc_cancel()
+
+    def _fault(self, error: Exception, watch: _Watch) -> CatalogError:
+        if watch.has_expired:
+            return timed_out(self._timeout_s)
+        if isinstance(error, adbc.Error):
+            return postgresql_fault(error, timeout_s=self._timeout_s)
+        _log.error("PostgreSQL: %s", error)
+        return unavailable()
 
 
-def run(connection: driver.Connection, sql: str, values: tuple[object, ...] = ()) -> list[pa.RecordBatch]:
+def _open_reader(cursor: driver.Cursor) -> pa.RecordBatchReader:
+    """The rows of a cursor. The driver's public way to them forgets the SQLSTATE of an error midway; this keeps it."""
+    results = cursor._results
+    if results is None:
+        raise InternalError("the statement is not one that returns rows")
+    return results.reader
+
+
+class _Watch:
+    """Calls for a stop when the time is over, and again until it is heard: the first may come before the query runs.
+
+    Args:
+        seconds: How long.
+        stop: Called from another thread.
+    """
+
+    def __init__(self, seconds: float, stop: Callable[[], None]) -> None:
+        self.has_expired = False
+        self._stop = stop
+        self._over = Event()
+        self._timer = Timer(seconds, self._expire)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def end(self) -> None:
+        """Nothing is to be stopped any more."""
+        self._over.set()
+        self._timer.cancel()
+
+    def _expire(self) -> None:
+        while not self._over.is_set():
+            self.has_expired = True
+            self._stop()
+            self._over.wait(_AGAIN_S)
+
+
+def run(connection: driver.Connection, sql: str) -> list[pa.RecordBatch]:
     """Execute one statement and read its rows, which must be few."""
     with connection.cursor(adbc_stmt_kwargs=_NO_COPY) as cursor:
-        cursor.execute(sql, _bind(values) if values else None)
+        cursor.execute(sql)
         with cursor.fetch_record_batch() as rows:
             return list(rows)
 
@@ -267,26 +344,6 @@ def _make(
 
 def _limit_time(connection: driver.Connection, seconds: float) -> None:
     run(connection, f"SET LOCAL statement_timeout = {max(1, round(seconds * 1000))}")
-
-
-def _bind(values: tuple[object, ...]) -> pa.RecordBatch:
-    """Bind values as one Arrow row; what Arrow has no type for goes as text and is cast by the statement."""
-    arrays = [_scalar(value) for value in values]
-    return pa.RecordBatch.from_arrays(arrays, names=[f"p{number}" for number in range(len(arrays))])
-
-
-def _scalar(value: object) -> pa.Array:
-    if isinstance(value, bool):
-        return pa.array([value], type=pa.bool_())
-    if isinstance(value, int) and -(2**63) <= value < 2**63:
-        return pa.array([value], type=pa.int64())
-    if isinstance(value, float):
-        return pa.array([value], type=pa.float64())
-    if isinstance(value, bytes):
-        return pa.array([value], type=pa.binary())
-    if isinstance(value, list | tuple):
-        return pa.array([value])
-    return pa.array([None if value is None else str(value)], type=pa.string())
 
 
 def _discard(connection: driver.Connection) -> None:

@@ -126,7 +126,7 @@ class SqliteReader:
         guard = Guard(timeout_s)
         opened = self.borrow(guard, temporary)
         try:
-            rows = opened.raw.execute(f"EXPLAIN QUERY PLAN {query.sql}", query.named).fetchall()
+            rows = opened.raw.execute(f"EXPLAIN QUERY PLAN {query.template}", query.named).fetchall()
         except sqlite3.Error as error:
             raise guard.fault(error) from error
         finally:
@@ -376,7 +376,7 @@ class SqliteSource:
         try:
             if self._cursor is None:
                 self._connection = self._reader.borrow(self._guard, self._temporary)
-                self._cursor = self._connection.raw.execute(self._query.sql, self._query.named)
+                self._cursor = self._connection.raw.execute(self._query.template, self._query.named)
             rows = self._cursor.fetchmany(self._at_once)
         except sqlite3.Error as error:
             raise self._guard.fault(error) from error

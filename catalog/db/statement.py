@@ -12,15 +12,15 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from catalog.db.address import DialectName
-from catalog.errors import InternalError, ResourceLimitError
+from catalog.errors import InternalError, QueryError, ResourceLimitError
 
-__all__ = ["Query", "compile_statement"]
+__all__ = ["Query", "compile_statement", "quote_value"]
 
-# Named binds on SQLite. On PostgreSQL the dialect that writes $1::TYPE is borrowed for its spelling alone: every
-# bind says its type, so that the driver may hand over text where Arrow has no such type (uuid, timestamptz, numeric).
+# Named binds on SQLite. On PostgreSQL a dialect is borrowed for its spelling alone, %(name)s::TYPE: every value says
+# its type, so that all of them may be written as text.
 _DIALECTS: dict[DialectName, Dialect] = {
     "sqlite": SQLiteDialect_pysqlite(paramstyle="named"),
-    "postgresql": PGDialect_asyncpg(),  # type: ignore[no-untyped-call]
+    "postgresql": PGDialect_asyncpg(paramstyle="pyformat"),  # type: ignore[no-untyped-call]
 }
 _DIALECTS["sqlite"].default_schema_name = "main"  # what a logical schema becomes there
 _PREPARER = _DIALECTS["sqlite"].identifier_preparer
@@ -31,21 +31,72 @@ _PREPARER.reserved_words = _PREPARER.reserved_words | {"nothing", "returning"}  
 class Query:
     """SQL text and its bind values."""
 
-    sql: str
-    named: Mapping[str, object]
-    """Values by name, for SQLite."""
+    template: str
+    """On SQLite what the driver takes, with ``:name``; on PostgreSQL a format with ``%(name)s`` for each value."""
 
-    order: tuple[str, ...]
-    """Names of the values ``$1``, ``$2`` …, for PostgreSQL; empty on SQLite."""
+    named: Mapping[str, object]
+    """Values by name."""
+
+    is_format: bool
+    """Whether the text is a format."""
+
+    @property
+    def sql(self) -> str:
+        """The text for people: with ``:name``, or with ``$1``, ``$2`` … on PostgreSQL."""
+        return self.template % _Numbering() if self.is_format else self.template
 
     @property
     def ordered(self) -> tuple[object, ...]:
-        """Values in the order of ``$1``, ``$2`` …; none on SQLite."""
-        return tuple(self.named[name] for name in self.order)
+        """The values of ``$1``, ``$2`` …; none on SQLite."""
+        if not self.is_format:
+            return ()
+        numbers = _Numbering()
+        _ = self.template % numbers
+        return tuple(self.named[name] for name in numbers)
+
+    @property
+    def literal(self) -> str:
+        """The text with its values in it, for PostgreSQL: what has no values can be streamed.
+
+        Raises:
+            QueryError: A text has a NUL character, which PostgreSQL cannot hold.
+        """
+        return self.template % {name: quote_value(value) for name, value in self.named.items()}
 
     def with_values(self, values: Mapping[str, object]) -> Query:
         """The same text with other values for some of the names; a name that it does not have is passed over."""
         return replace(self, named={name: values.get(name, value) for name, value in self.named.items()})
+
+
+class _Numbering(dict[str, str]):
+    """Gives each name the next number when it is first asked for."""
+
+    def __missing__(self, name: str) -> str:
+        self[name] = f"${len(self) + 1}"
+        return self[name]
+
+
+def quote_value(value: object) -> str:
+    """A value as a literal of PostgreSQL, in quotes, whatever it is: the text around it says its type.
+
+    Sessions have ``standard_conforming_strings`` on, so that the quote is the only character with a meaning.
+
+    Raises:
+        QueryError: A text has a NUL character.
+    """
+    if value is None:
+        return "NULL"
+    if isinstance(value, list | tuple):
+        elements = ",".join("NULL" if each is None else _element(str(each)) for each in value)
+        return quote_value(f"{{{elements}}}")
+    text = f"\\x{value.hex()}" if isinstance(value, bytes) else str(value)
+    if "\0" in text:
+        raise QueryError("a text has a NUL character, which the database cannot hold", code="bad-text")
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _element(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def compile_statement(
@@ -80,4 +131,4 @@ def compile_statement(
     for name, value in state.parameters.items():
         process = processors.get(name)
         values[name] = value if process is None else process(value)
-    return Query(state.statement, values, tuple(state.positiontup or ()))
+    return Query(state.statement, values, is_format=dialect == "postgresql")

@@ -174,7 +174,7 @@ def test_closing_midway_ends_the_query_in_the_database(numbers: sa.Table, databa
     stream.close()
     assert list(stream) == []
     if database.dialect == "postgresql":
-        assert queries_running(database) == 0
+        assert wait_until(lambda: queries_running(database) == 0)
 
 
 def test_closing_the_database_ends_what_runs(endless: Endless, database_url: str) -> None:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from psycopg.sql import SQL
 
 from catalog.db import Database
-from catalog.errors import InternalError, UnavailableError
+from catalog.errors import InternalError, QueryError, UnavailableError
 from catalog.vo.table import Column, Table
 from catalog.vo.types import Datatype
 
@@ -58,7 +58,7 @@ with Database(sys.argv[1]) as database:
 
 def test_a_query_of_a_killed_process_ends_soon(database_url: str, postgres_server: Any) -> None:
     def is_running() -> bool:
-        query = SQL("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'FETCH%'")
+        query = SQL("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'COPY%'")
         return bool(postgres_server.execute(query, sa.make_url(database_url).database))
 
     def wait_for(condition: Callable[[], bool]) -> None:
@@ -97,7 +97,7 @@ def test_public_login_sees_only_what_is_granted(public: Database) -> None:
         ("TimeZone", "UTC"),
         ("transaction_read_only", "on"),
         ("default_transaction_read_only", "on"),
-        ("statement_timeout", "42s"),
+        ("jit", "off"),
         ("standard_conforming_strings", "on"),
     ],
 )
@@ -175,3 +175,31 @@ def test_connection_that_breaks_in_a_transaction_is_a_fault(database: Database, 
         postgres_server.execute(SQL("SELECT pg_terminate_backend({})").format(pid))
         with pytest.raises(UnavailableError):
             connection.execute(sa.text("SELECT 1"))
+
+
+def test_a_value_is_a_quoted_literal_whatever_it_holds(database: Database) -> None:
+    texts = [
+        "it's",
+        "''",
+        "\\",
+        "\\'; DROP TABLE x; --",
+        "$1 %(v1)s %% %s",
+        ":name",
+        "E'\\n'",
+        "é\U0001f52d",
+        "",
+        "a\nb\rc\td",
+        "$$",
+    ]
+    for text in texts:
+        statement = sa.select(sa.literal(text)).where(sa.literal(text) == text)
+        assert database.stream(statement, TEXT).read_all()["t"].to_pylist() == [text]
+    for number in (-(2**63), 2**63 - 1, 0, -1):
+        statement = sa.select(sa.literal(number, sa.BigInteger))
+        assert database.stream(statement, LONG).read_all()["n"].to_pylist() == [number]
+    for real in (1e-300, -1.7976931348623157e308, 0.1, float("inf")):
+        table = Table("result", (Column("x", Datatype.DOUBLE),))
+        assert database.stream(sa.select(sa.literal(real, sa.Double)), table).read_all()["x"].to_pylist() == [real]
+    with pytest.raises(QueryError, match="NUL character"):
+        database.stream(sa.select(sa.literal("a\0b")), TEXT).read_all()
+    assert database.stream(sa.select(sa.literal("still here")), TEXT).read_all()["t"].to_pylist() == ["still here"]
