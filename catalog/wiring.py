@@ -64,9 +64,9 @@ from catalog.opsdb.staging import StagingService
 from catalog.opsdb.transfers.plan import BundleLimits
 from catalog.opsdb.transfers.service import TransferService
 from catalog.opsdb.work import RetryRules
-from catalog.registry.resources import TapService
+from catalog.registry.resources import SimpleServices, TapService
 from catalog.registry.service import RegistryService
-from catalog.scs import ConeSearchService
+from catalog.scs import ConeSearchService, table_of_records
 from catalog.settings import (
     CONE_PATH,
     IMAGES_PATH,
@@ -259,6 +259,7 @@ class Catalog:
             package_obscore(),
             self.tableset,
             tap=lambda: TapService(self.public_url("/tap"), self.public_url(LINKS_PATH), self.tap_capability),
+            simple=self._simple_services,
             pages_url=self.public_url(),
             publication=settings.publication,
             settings=settings.registry,
@@ -697,6 +698,10 @@ class Catalog:
     def _shown(self) -> sa.ColumnElement[bool] | None:
         """Which packages everybody sees, as a condition on `package_obscore`; None for all."""
         return is_open(package_obscore()) if self.access.hides_metadata else None
+
+    def _simple_services(self) -> SimpleServices:
+        images = self.image_capability() if self.sia2.is_offered(fresh=True) else None
+        return SimpleServices(self.cone_capability(), table_of_records(published_table(OBSCORE)), images)
 
     def _rule(self, caller: Caller) -> RowRule:
         """The access rule for one caller, as `catalog.adql.translate` weaves it in."""

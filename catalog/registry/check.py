@@ -91,6 +91,10 @@ def check_addresses(resources: Sequence[Resource]) -> Iterator[Finding]:
         urls = [resource.reference_url]
         if resource.tap is not None:
             urls += [f"{resource.tap.url}/{name}" for name in ("capabilities", "availability", "tables", "examples")]
+        if resource.cone is not None:
+            urls += [f"{resource.cone.url}?RA=0&DEC=0&SR=0", f"{resource.cone.vosi_url}/capabilities"]
+        if resource.images is not None:
+            urls += [f"{resource.images.url}?MAXREC=0", f"{resource.images.vosi_url}/capabilities"]
         if resource.harvest is not None:
             urls += [f"{resource.harvest.url}?verb=Identify", f"{resource.harvest.url}/capabilities"]
         for url in urls:

@@ -39,7 +39,7 @@ PUBLISHER_FILE = "publisher.yaml"
 PUBLICATION_FACTS = frozenset({"authority", "path", "publisher", "contact"})
 COLLECTION_FACTS = PUBLICATION_FACTS | {"short_name", "name", "description", "pi_name"}
 
-Kind = Literal["authority", "organisation", "registry", "service", "table", "collection"]
+Kind = Literal["authority", "organisation", "registry", "service", "cone", "images", "table", "collection"]
 ContentLevel = Literal["Research", "Amateur", "General"]
 Waveband = Literal[
     "Radio", "Millimeter", "Infrared", "Optical", "UV", "EUV", "X-ray", "Gamma-ray", "Photon", "Neutrino"
@@ -68,6 +68,7 @@ _F = TypeVar("_F", bound=BaseModel)
 _SHORT_NAME = 16
 _UNKNOWN = "extra_forbidden"  # pydantic's word for a field that there is not; told first, as it may be one misspelt
 _SINGLE: tuple[Kind, ...] = ("authority", "organisation", "registry", "service")
+_AT_MOST_ONE: tuple[Kind, ...] = ("cone", "images")
 
 
 class _Strict(BaseModel):
@@ -223,6 +224,11 @@ def load_records(folder: Path) -> Declared:
         if len(declared.of_kind(kind)) != 1:
             raise SettingsError(
                 f"the folder of records needs one record of kind {kind}, and has {len(declared.of_kind(kind))}"
+            )
+    for kind in _AT_MOST_ONE:
+        if len(declared.of_kind(kind)) > 1:
+            raise SettingsError(
+                f"the folder of records may have one record of kind {kind}, and has {len(declared.of_kind(kind))}"
             )
     return declared
 

@@ -17,8 +17,9 @@ from catalog.registry.coverage import Coverage, joined
 from catalog.registry.records import PUBLICATION_FACTS, Contact, Creator, Declared, Record, Rights, fill
 from catalog.vo.documents import render
 from catalog.vo.ivoid import Ivoid
+from catalog.vo.table import Table
 from catalog.vo.tableset import TableSchema
-from catalog.vosi import TapCapability
+from catalog.vosi import ConeCapability, ImageCapability, TapCapability
 
 __all__ = [
     "CREATED",
@@ -29,6 +30,7 @@ __all__ = [
     "Programme",
     "Resource",
     "ResourceRef",
+    "SimpleServices",
     "TapService",
     "build_resources",
     "render_dublin_core",
@@ -40,7 +42,7 @@ CREATED, UPDATED = Markup("<created>"), Markup("<updated>")
 
 SETS: dict[str, tuple[str, tuple[str, ...]]] = {
     "infrastructure": ("Authority, organisation, registry", ("authority", "organisation", "registry")),
-    "services": ("Services", ("service",)),
+    "services": ("Services", ("service", "cone", "images")),
     "collections": ("Data collections and published tables", ("table", "collection")),
 }
 """Sets of our own: name, and the kinds of resources in it. Every kind is in one of them."""
@@ -52,6 +54,8 @@ _TYPES: dict[str, tuple[str, ...]] = {
     "organisation": ("Organisation",),
     "registry": ("Registry",),
     "service": ("Archive",),
+    "cone": ("Archive",),
+    "images": ("Archive",),
     "table": ("Archive",),
     "collection": ("Archive",),
 }
@@ -60,6 +64,8 @@ _XSI_TYPES = {
     "organisation": "vr:Organisation",
     "registry": "vg:Registry",
     "service": "vs:CatalogService",
+    "cone": "vs:CatalogService",
+    "images": "vs:CatalogService",
     "table": "vs:CatalogResource",
     "collection": "vs:CatalogResource",
 }
@@ -82,6 +88,17 @@ class TapService:
     url: str
     links_url: str
     capability: TapCapability
+
+
+@dataclass(frozen=True, slots=True)
+class SimpleServices:
+    """The simple protocols; what is None is not served."""
+
+    cone: ConeCapability | None = None
+    cone_table: Table | None = None
+    """What cone searches answer with."""
+
+    images: ImageCapability | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +129,7 @@ class Live:
     pages_url: str
     tap: TapService
     harvest: Harvest
+    simple: SimpleServices
     schemas: Sequence[TableSchema]
     """Every published schema."""
 
@@ -152,6 +170,8 @@ class Resource:
     tap: TapService | None = None
     """Of the record of the TAP service itself."""
 
+    cone: ConeCapability | None = None
+    images: ImageCapability | None = None
     tap_url: str | None = None
     """Of the TAP service that serves a table or a collection: an auxiliary capability."""
 
@@ -164,6 +184,13 @@ class Resource:
         """Identifiers of other systems, as URIs."""
         doi = () if self.doi is None else (f"doi:{self.doi}",)
         return doi if self.ror is None else (*doi, f"https://ror.org/{self.ror}")
+
+    @property
+    def extension(self) -> tuple[str, str] | None:
+        """Prefix and namespace of the schema of its capability, where that is not one of all records'."""
+        if self.cone is not None:
+            return "cs", "http://www.ivoa.net/xml/ConeSearch/v1.0"
+        return None if self.images is None else ("sia", "http://www.ivoa.net/xml/SIA/v1.1")
 
     @property
     def has_coverage(self) -> bool:
@@ -213,6 +240,10 @@ class _Builder:
                 yield self._table(record)
             elif record.kind in ("authority", "organisation", "registry", "service"):
                 yield self._single(record)
+            elif record.kind == "cone" and self._live.simple.cone is not None:
+                yield self._cone(record)
+            elif record.kind == "images" and self._live.simple.images is not None:
+                yield self._images(record)
         for collection in sorted(self._live.coverages):
             record_of_it = self._record_of(collection)
             if record_of_it is not None:
@@ -231,6 +262,29 @@ class _Builder:
             return replace(resource, harvest=self._live.harvest, managed_authorities=authority)
         everything = joined([self._live.coverages[name] for name in sorted(self._live.coverages)])
         return replace(resource, tap=self._live.tap, coverage=everything, schemas=tuple(self._live.schemas))
+
+    def _cone(self, record: Record) -> Resource:
+        """The cone search, with the columns that it answers with, in a schema that has no name of its own."""
+        simple = self._live.simple
+        tables = () if simple.cone_table is None else (replace(simple.cone_table, name="cone"),)
+        schema = TableSchema(name="default", title="Answers", description="What searches answer with.", tables=tables)
+        everything = joined([self._live.coverages[name] for name in sorted(self._live.coverages)])
+        return replace(self._for_obscore(record), cone=simple.cone, coverage=everything, schemas=(schema,))
+
+    def _images(self, record: Record) -> Resource:
+        schemas = self._only(OBSCORE_TABLES[0], None)
+        return replace(self._for_obscore(record), images=self._live.simple.images, schemas=schemas)
+
+    def _for_obscore(self, record: Record) -> Resource:
+        """A service that answers with rows of ivoa.obscore."""
+        of = tuple(
+            ResourceRef(fill(table.title, self._facts), self._identifier(table, self._facts))
+            for table in self._declared.of_kind("table")
+            if table.table == OBSCORE_TABLES[0]
+        )
+        resource = self._resource(record, self._facts)
+        served = (("IsServiceFor", of),) if of else ()
+        return replace(resource, relationships=(*served, *resource.relationships))
 
     def _table(self, record: Record) -> Resource:
         is_obscore = record.table in OBSCORE_TABLES

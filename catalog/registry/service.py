@@ -22,6 +22,7 @@ from catalog.registry.resources import (
     Live,
     Programme,
     Resource,
+    SimpleServices,
     TapService,
     build_resources,
     render_dublin_core,
@@ -46,6 +47,7 @@ class RegistryService:
         rows: ``catalog.package_obscore``: what is published.
         schemas: Every published table.
         tap: Says where the TAP service is and what it can do.
+        simple: Says the same of the simple protocols.
         pages_url: The service's pages for people; the registry is harvested below it.
         publication: Authority, publisher, contact.
         settings: Of the registry.
@@ -59,6 +61,7 @@ class RegistryService:
         schemas: Sequence[TableSchema],
         *,
         tap: Callable[[], TapService],
+        simple: Callable[[], SimpleServices],
         pages_url: str,
         publication: PublicationSettings,
         settings: RegistrySettings,
@@ -68,6 +71,7 @@ class RegistryService:
         self._rows = rows
         self._schemas = schemas
         self._tap = tap
+        self._simple = simple
         self._pages_url = pages_url
         self._publication = publication
         self._settings = settings
@@ -164,6 +168,7 @@ class RegistryService:
             },
             pages_url=f"{self._pages_url}/",
             tap=self._tap(),
+            simple=self._simple(),
             harvest=Harvest(self.harvest_url, self._settings.page_size),
             schemas=self._schemas,
             coverages=coverages,

@@ -26,7 +26,7 @@ def change(folder: Path, name: str, old: str, new: str) -> None:
 def test_what_is_shipped_describes_every_kind() -> None:
     declared = load_records(asset_path("vo_resources", "records"))
     kinds = {record.kind for record in declared.records}
-    assert kinds == {"authority", "organisation", "registry", "service", "table", "collection"}
+    assert kinds == {"authority", "organisation", "registry", "service", "cone", "images", "table", "collection"}
     assert {record.table for record in declared.of_kind("table")} >= {"ivoa.obscore", "ivoa.obscore_radio"}
 
 

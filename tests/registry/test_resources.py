@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,16 @@ import pytest
 from lxml import etree
 
 from catalog import Catalog, Settings, open_catalog
-from catalog.errors import SettingsError
+from catalog.access import ANONYMOUS
+from catalog.assets import asset_path
+from catalog.errors import NotFoundError, SettingsError
+from catalog.opsdb.models import PackagePublication, RawDataPackage, RawDataPackageMetadata
 from catalog.registry.placeholders import find_placeholders, is_reserved
 from catalog.registry.records import Creator, Rights
 from catalog.registry.resources import CREATED, UPDATED, Resource, render_dublin_core, render_voresource
 from catalog.registry.schemas import SchemaSet
-from catalog.settings import DatabaseSettings, PublicationSettings, RegistrySettings, ServiceSettings
+from catalog.scs import parse_cone
+from catalog.settings import AccessSettings, DatabaseSettings, PublicationSettings, RegistrySettings, ServiceSettings
 from catalog.vo.ivoid import parse_ivoid
 
 XSI_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
@@ -37,7 +42,7 @@ def test_every_record_is_valid(filled: Catalog, schemas: SchemaSet) -> None:
     filled.registry.publish()
     resources = filled.registry.resources()
     assert {resource.kind for resource in resources} == {
-        *("authority", "organisation", "registry", "service", "table", "collection")
+        *("authority", "organisation", "registry", "service", "cone", "table", "collection")
     }
     for resource in resources:
         assert schemas.problems(dated(render_voresource(resource))) == [], resource.identifier
@@ -94,7 +99,7 @@ def test_related_identifiers_are_those_of_records(filled: Catalog) -> None:
             element.get("ivo-id") for element in parsed(resource).iter("relatedResource", "publisher", "managingOrg")
         }
     assert told <= known
-    assert len(told) == 2
+    assert len(told) == 3
 
 
 def test_tables_are_served_by_an_auxiliary_capability_alone(filled: Catalog) -> None:
@@ -212,3 +217,99 @@ def test_two_records_cannot_have_one_identifier(filled: Catalog, tmp_path: Path)
     changed = filled.settings.model_copy(update={"registry": RegistrySettings(records=str(folder))})
     with open_catalog(changed) as other, pytest.raises(SettingsError, match=r"two records have the identifier"):
         other.registry.publish()
+
+
+def change_type(catalog: Catalog, kind: str | None) -> None:
+    """Let a package that is not released be of another kind of data, always the same one."""
+    query = "SELECT TOP 1 obs_publisher_did FROM ivoa.obscore WHERE data_rights <> 'public' ORDER BY obs_publisher_did"
+    did = catalog.query(query).read_all().column(0)[0].as_py()
+    with catalog.session() as session:
+        publication = session.query(PackagePublication).filter_by(obs_publisher_did=did).one()
+        package = session.get_one(RawDataPackage, publication.raw_data_package_id)
+        stated = package.package_metadata or RawDataPackageMetadata(package=package)
+        stated.dataproduct_type = kind
+        session.commit()
+
+
+def test_the_cone_search_has_a_record_with_the_ucds_of_its_answers(filled: Catalog, schemas: SchemaSet) -> None:
+    record = parsed(by_kind(filled)["cone"])
+    assert record.get(XSI_TYPE) == "vs:CatalogService"
+    ids = [element.get("standardID") for element in record.iter("capability")]
+    assert ids == [
+        "ivo://ivoa.net/std/ConeSearch",
+        *(f"ivo://ivoa.net/std/VOSI#{n}" for n in ("capabilities", "availability")),
+    ]
+    assert record.find("capability").get(XSI_TYPE) == "cs:ConeSearch"
+    assert record.findtext("capability/interface/accessURL") == filled.public_url("/scs/query?")
+    columns = {column.findtext("name"): column.findtext("ucd") for column in record.iter("column")}
+    mains = {ucd: name for name, ucd in columns.items() if "meta.main" in (ucd or "")}
+    assert mains == {
+        "meta.id;meta.main": "obs_publisher_did",
+        "pos.eq.ra;meta.main": "s_ra",
+        "pos.eq.dec;meta.main": "s_dec",
+    }
+    [relationship] = record.iter("relationship")
+    assert relationship.findtext("relationshipType") == "IsServiceFor"
+    assert relationship.find("relatedResource").get("ivo-id") == "ivo://ccat.example/raw"
+    document = dated(render_voresource(by_kind(filled)["cone"]))
+    assert schemas.problems(document.replace(b"<sr>", b"<radius>").replace(b"</sr>", b"</radius>"))
+
+
+def test_the_test_query_of_the_cone_search_finds_something(filled: Catalog) -> None:
+    query = parsed(by_kind(filled)["cone"]).find("capability/testQuery")
+    cone = parse_cone([(element.tag.upper(), element.text) for element in query])
+    assert filled.scs.search(cone, caller=ANONYMOUS).read_all().num_rows > 0
+
+
+def test_an_empty_catalog_has_a_cone_search_without_a_test_query(copy_of_empty: Any, schemas: SchemaSet) -> None:
+    with open_catalog(copy_of_empty()) as catalog:
+        record = by_kind(catalog)["cone"]
+        assert parsed(record).find("capability/testQuery") is None
+        assert schemas.problems(dated(render_voresource(record))) == []
+
+
+def test_the_record_of_images_comes_and_goes_with_them(filled: Catalog, schemas: SchemaSet) -> None:
+    identifier = "ivo://ccat.example/images"
+    filled.registry.publish()
+    assert "images" not in by_kind(filled)
+    with pytest.raises(NotFoundError):
+        filled.registry.store.read(identifier)
+
+    change_type(filled, "image")
+    filled.registry.publish()
+    assert not filled.registry.store.read(identifier).deleted
+    record = by_kind(filled)["images"]
+    assert schemas.problems(dated(render_voresource(record))) == []
+    assert schemas.problems(dated(render_voresource(record)).replace(b">Pointed<", b">Pointing<"))
+    tree = parsed(record)
+    capability = tree.find("capability")
+    assert capability.get("standardID") == "ivo://ivoa.net/std/SIA#query-2.0"
+    assert capability.get(XSI_TYPE) == "sia:SimpleImageAccess"
+    assert capability.find("interface").get("version") == "2.0"
+    assert capability.findtext("interface/accessURL") == filled.public_url("/sia2/query")
+
+    change_type(filled, None)
+    filled.registry.publish()
+    assert filled.registry.store.read(identifier).deleted
+
+
+def test_images_that_nobody_may_see_have_no_record(filled: Catalog) -> None:
+    change_type(filled, "image")
+    settings = filled.settings.model_copy(update={"access": AccessSettings(hide_unreleased=True)})
+    with open_catalog(settings) as hiding:
+        assert "images" not in by_kind(hiding)
+    assert "images" in by_kind(filled)
+
+
+def test_records_of_simple_protocols_may_be_left_out_and_not_be_twice(filled: Catalog, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(asset_path("vo_resources", "records"), tmp_path / "mine"))
+    settings = filled.settings.model_copy(update={"registry": RegistrySettings(records=str(folder))})
+    with open_catalog(settings) as catalog:
+        (folder / "cone.yaml").rename(folder / "again.yaml")
+        assert "cone" in by_kind(catalog)
+        shutil.copy(folder / "again.yaml", folder / "cone.yaml")
+        with pytest.raises(SettingsError, match="may have one record of kind cone, and has 2"):
+            catalog.registry.resources()
+        (folder / "cone.yaml").unlink()
+        (folder / "again.yaml").unlink()
+        assert "cone" not in by_kind(catalog)

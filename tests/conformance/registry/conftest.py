@@ -18,6 +18,7 @@ from lxml import etree
 from catalog import open_catalog
 from catalog.assets import asset_path
 from catalog.db import Database
+from catalog.opsdb.models import PackagePublication, RawDataPackage, RawDataPackageMetadata
 from catalog.registry.resources import CREATED, UPDATED
 from catalog.registry.schemas import SchemaSet
 from catalog.registry.store import RecordStore, Selection, write_time
@@ -133,6 +134,14 @@ def new_registry(
         with open_catalog(url) as catalog:
             catalog.init()
             catalog.load_synthetic(packages=PACKAGES, seed=5, files_per_package=1)
+            query = "SELECT TOP 1 obs_publisher_did FROM ivoa.obscore WHERE obs_collection <> 'CMB'"
+            did = catalog.query(query).read_all().column(0)[0].as_py()
+            with catalog.session() as session:
+                publication = session.query(PackagePublication).filter_by(obs_publisher_did=did).one()
+                package = session.get_one(RawDataPackage, publication.raw_data_package_id)
+                stated = package.package_metadata or RawDataPackageMetadata(package=package)
+                stated.dataproduct_type = "image"
+                session.commit()
             catalog.registry.publish()
             for row in (
                 catalog.query("SELECT obs_publisher_did, obs_collection FROM ivoa.obscore").read_all().to_pylist()

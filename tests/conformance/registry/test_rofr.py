@@ -178,7 +178,12 @@ def test_records_are_of_namespaces_that_the_validator_knows(resources: list[Any]
     older = ("RegistryInterface/v1.0", "VOResource/v1.0", "VODataService/v1.1", "VORegistry/v1.0", "TAPRegExt/v1.0")
     known = {base + name for name in older} | {OAI.strip("{}"), "http://www.w3.org/2001/XMLSchema-instance", None, ""}
     newer = {"productTypeServed", "dataSource", "statistics", "endpoint"}
+    simple = {"cs:ConeSearch": f"{base}ConeSearch/v1.0", "sia:SimpleImageAccess": f"{base}SIA/v1.1"}
+    met = set()
     for resource in resources:
-        assert {uri for element in resource.iter() for uri in element.nsmap.values()} <= known
+        extended = {simple[kind] for c in resource.iter("capability") if (kind := c.get(XSI_TYPE)) in simple}
+        assert {uri for element in resource.iter() for uri in element.nsmap.values()} - known == extended
+        met |= extended
         assert not [element.tag for element in resource.iter() if element.tag in newer]
         assert not [element for element in resource.iter("spatial") if element.attrib]
+    assert met == set(simple.values()), "each simple protocol has its record"

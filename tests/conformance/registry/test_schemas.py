@@ -94,7 +94,17 @@ def test_the_documents_have_every_kind_of_record_and_every_element(documents: li
     assert said >= {
         *("altIdentifier", "address", "telephone", "version", "source", "rights", "relatedResource", "shortName"),
         *("spatial", "temporal", "spectral", "waveband", "facility", "instrument", "tableset", "nrows", "flag"),
-        *("managedAuthority", "managingOrg", "maxRecords", "udf", "dataModel", f"{OAI}error", f"{OAI}resumptionToken"),
+        *(
+            "managedAuthority",
+            "managingOrg",
+            "maxRecords",
+            "verbosity",
+            "imageServiceType",
+            "udf",
+            "dataModel",
+            f"{OAI}error",
+            f"{OAI}resumptionToken",
+        ),
     } - {"udf"}
 
 
