@@ -16,6 +16,7 @@
     ├── ResourceLimitError        a limit was reached: time, rows, bytes, depth
     │   ├── QueryTimeoutError     the database did not answer within the allowed time
     │   └── QuotaError            the caller has his share already; says when to ask again
+    ├── CopyError                 a copy has other bytes than those that are wanted
     ├── UnavailableError          a service that we depend on does not answer
     └── InternalError             our own mistake; the text shown outside says nothing of the inside
 
@@ -29,6 +30,7 @@ __all__ = [
     "AuthenticationError",
     "AuthorizationError",
     "CatalogError",
+    "CopyError",
     "HarvestError",
     "IntegrityError",
     "InternalError",
@@ -200,6 +202,12 @@ class QuotaError(ResourceLimitError):
     def __init__(self, message: str, *, retry_after: int, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.retry_after = retry_after
+
+
+class CopyError(CatalogError):
+    """A copy has other bytes than those that are wanted: by its size, or by a checksum."""
+
+    code = "CopyFault"
 
 
 class UnavailableError(CatalogError):

@@ -23,6 +23,7 @@ __all__ = [
     "CONE_PATH",
     "IMAGES_PATH",
     "LINKS_PATH",
+    "TOKEN_VARIABLE",
     "AttachedSettings",
     "CopySettings",
     "DatabaseSettings",
@@ -55,6 +56,9 @@ IMAGES_PATH = "/sia2/query"
 _PREFIX = "CATALOG_"
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  (listened at only when the operator says so)
 _CONFIG_VARIABLE = "CATALOG_CONFIG"
+
+TOKEN_VARIABLE = "CATALOG_TOKEN"  # noqa: S105  (its name)
+"""Holds the token that `catalog get` sends; no setting."""
 
 
 class _Section(BaseModel):
@@ -411,7 +415,7 @@ def _merge_environment(values: dict[str, Any], environ: Mapping[str, str]) -> No
     """Lay ``CATALOG_SECTION_KEY`` over the file's values; an unknown section is an error."""
     sections = {name: field for name, field in Settings.model_fields.items() if name != "attached"}
     for name in sorted(environ):
-        if not name.startswith(_PREFIX) or name == _CONFIG_VARIABLE:
+        if not name.startswith(_PREFIX) or name in (_CONFIG_VARIABLE, TOKEN_VARIABLE):
             continue
         section, _, key = name.removeprefix(_PREFIX).lower().partition("_")
         if section not in sections or not key:

@@ -35,6 +35,7 @@ _COMMANDS = (
     "export",
     "query",
     "explain",
+    "get",
     "check-adql",
     "serve",
     "worker",

@@ -9,11 +9,21 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 from catalog.errors import CatalogError
 
-__all__ = ["Json", "progress_bar", "say", "say_fault", "summarise"]
+__all__ = ["Json", "bytes_bar", "progress_bar", "say", "say_fault", "summarise"]
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON summary on standard output.")]
 
@@ -47,6 +57,27 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int | None], None]]:
 
         def report(done: int, total: int | None) -> None:
             bar.update(task, completed=done, total=total)
+
+        yield report
+
+
+@contextmanager
+def bytes_bar(total: int | None) -> Iterator[Callable[[str, int, int | None], None]]:
+    """A bar of bytes on a terminal, silence elsewhere; the function is told how many a thing has, and should have."""
+    columns = (
+        SpinnerColumn(),
+        BarColumn(),
+        DownloadColumn(binary_units=False),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    done: dict[str, int] = {}
+    with Progress(*columns, console=_MESSAGES, disable=not _MESSAGES.is_terminal, transient=True) as bar:
+        task = bar.add_task("bytes", total=total)
+
+        def report(key: str, size: int, of: int | None) -> None:
+            bar.update(task, advance=size - done.get(key, 0))
+            done[key] = size
 
         yield report
 
