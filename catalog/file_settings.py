@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
@@ -113,6 +114,17 @@ class FileSettings(BaseModel):
     """Requests of one user that may be open at once."""
 
     model_config = _FROZEN
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What an operator is told when the service starts: locations whose copies will be passed over."""
+        found = []
+        for place, location in self.locations.items():
+            if location.root is not None and not location.root.is_dir():
+                found.append(f"no copy at {place} is served: there is no folder {location.root} on this machine")
+            if location.bucket is not None and find_spec("s3fs") is None:
+                found.append(f"no copy at {place} is served: buckets need pip install 'ccat-catalog[s3]'")
+        return tuple(found)
 
     @field_validator("locations", "regions", mode="before")
     @classmethod

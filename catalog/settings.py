@@ -345,7 +345,7 @@ class Settings(_Section):
 
     @property
     def cautions(self) -> tuple[str, ...]:
-        """What an operator is told when the service starts: settings that hold on this machine alone."""
+        """What an operator is told when the service starts: what holds on this machine alone, and what is not there."""
         has_file = {
             name
             for name, url in (("database.url", self.database.url), ("jobs.url", self.jobs.url))
@@ -363,7 +363,7 @@ class Settings(_Section):
             found.append("only this machine can do the jobs in jobs.url, because database.url is a file")
         elif not has_file & {"jobs.url"} and "://" not in self.jobs.results:
             found.append("other machines that do jobs must see the same folder jobs.results")
-        return tuple(found)
+        return (*found, *self.files.cautions)
 
     def with_database(self, url: str | None) -> Self:
         """The same settings on another database; None changes nothing."""

@@ -93,6 +93,12 @@ ARCHIVED = "archived"
     assert attached.enums["raw_data_package.state"]["ARCHIVED"] == "archived"
 
 
+def test_an_operator_is_told_of_folders_that_are_not_there(tmp_path: Path) -> None:
+    locations = {"koeln/archive": {"root": str(tmp_path)}, "koeln/second": {"root": str(tmp_path / "unmounted")}}
+    [caution] = Settings.model_validate({"files": {"locations": locations}}).files.cautions
+    assert caution == f"no copy at koeln/second is served: there is no folder {tmp_path}/unmounted on this machine"
+
+
 POSTGRESQL = "postgresql://catalog@db.example.org/observatory"
 
 

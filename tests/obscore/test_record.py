@@ -269,12 +269,13 @@ def test_memory_does_not_grow_with_the_packages(catalog: Database, packages: lis
     """1,600 records more are 31 MB of text; a slice of rows more or less may be on its way when one peak is taken."""
     many(catalog, 2500)
     peaks = {}
+    gc.freeze()  # what other tests have left behind need not be looked through
     for count in (800, 2400):
         tracemalloc.start()
 
         def stop(done: int, total: int | None, count: int = count) -> None:
             if done % 100 == 0:
-                gc.collect()  # garbage in circles waits the longer, the more other tests have left behind
+                gc.collect()  # garbage in circles waits long
             if done == count:
                 peaks[count] = tracemalloc.get_traced_memory()[1]
                 raise InterruptedError
@@ -282,6 +283,7 @@ def test_memory_does_not_grow_with_the_packages(catalog: Database, packages: lis
         with pytest.raises(InterruptedError):
             write_records(catalog, tmp_path / str(count), progress=stop)
         tracemalloc.stop()
+    gc.unfreeze()
     assert peaks[2400] < peaks[800] + 12_000_000
     for count in (800, 2400):
         folders = list((tmp_path / str(count)).iterdir())
