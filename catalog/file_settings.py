@@ -122,7 +122,7 @@ class FileSettings(BaseModel):
         for place, location in self.locations.items():
             if location.root is not None and not location.root.is_dir():
                 found.append(f"no copy at {place} is served: there is no folder {location.root} on this machine")
-            if location.bucket is not None and find_spec("s3fs") is None:
+            if location.bucket is not None and find_spec("botocore") is None:
                 found.append(f"no copy at {place} is served: buckets need pip install 'ccat-catalog[s3]'")
         return tuple(found)
 

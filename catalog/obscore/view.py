@@ -77,12 +77,14 @@ def _radio() -> sa.Select[Any]:
 def _access_url(resolved: sa.FromClause) -> sa.ColumnElement[Any]:
     copy, setting = PhysicalCopy.__table__.alias("copy"), PublicationSetting.__table__.alias("setting")
     offered = is_offered(copy.c.status, copy.c.verification)
-    some = sa.exists().where(copy.c.raw_data_package_id == resolved.c.raw_data_package_id, offered)
+    of_package = copy.c.raw_data_package_id == resolved.c.raw_data_package_id
+    # One copy is looked up for each row that is handed out: of EXISTS PostgreSQL would make a hash of all copies first.
+    one = sa.select(copy.c.id).where(of_package, offered).limit(sa.literal_column("1")).scalar_subquery()
     base_url = sa.select(setting.c.value).where(setting.c.key == "base_url").scalar_subquery()
     encoded: sa.ColumnElement[Any] = reduce(
         lambda text, pair: sa.func.replace(text, *pair), _RESERVED.items(), resolved.c.obs_publisher_did
     )
-    return sa.case((some, base_url + f"{LINKS_PATH}?ID=" + encoded))
+    return sa.case((one.is_not(None), base_url + f"{LINKS_PATH}?ID=" + encoded))
 
 
 def _data_rights(resolved: sa.FromClause) -> sa.ColumnElement[Any]:
