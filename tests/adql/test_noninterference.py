@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from catalog.access import ANONYMOUS, METADATA_PERMISSION, Caller
+from catalog.dali import UploadedFile, UploadedTable
 from catalog.errors import CatalogError
 from catalog.opsdb.enums import PhysicalCopyStatus
 from catalog.opsdb.models import (
@@ -140,10 +142,10 @@ def change_what_is_hidden(url: str, dids: set[str]) -> None:
             catalog.withdraw(did, "not for others' eyes")
 
 
-def asked(catalog: Catalog, query: str, caller: Caller) -> Any:
+def asked(catalog: Catalog, query: str, caller: Caller, **options: Any) -> Any:
     """All that a caller learns: the rows, or the error."""
     try:
-        with catalog.query(query, caller=caller) as rows:
+        with catalog.query(query, caller=caller, **options) as rows:
             table = rows.read_all()
             return sorted(map(repr, table.to_pylist())), rows.truncated
     except CatalogError as fault:
@@ -203,6 +205,30 @@ SELECT COUNT(DISTINCT site_key) AS n FROM fyst.copies WHERE verification = 'miss
 @pytest.mark.parametrize("query", TELLING.replace("\n    ", " ").strip().splitlines())
 def test_telling_questions_get_no_telling_answers(twins: Any, query: str) -> None:
     compare(twins, query)
+
+
+UPLOADING = """
+SELECT m.did, o.target_name FROM TAP_UPLOAD.mine AS m LEFT JOIN ivoa.obscore AS o ON o.obs_publisher_did = m.did
+SELECT m.did FROM TAP_UPLOAD.mine AS m WHERE EXISTS (SELECT 1 FROM fyst.copies AS c WHERE c.obs_publisher_did = m.did)
+SELECT COUNT(*) AS n FROM TAP_UPLOAD.mine AS m JOIN fyst.files AS f ON f.obs_publisher_did = m.did
+SELECT m.did FROM TAP_UPLOAD.mine AS m JOIN ivoa.obscore_radio AS r ON r.obs_publisher_did = m.did
+    WHERE CAST(r.instr_feed * 2 AS SMALLINT) > 100
+"""
+
+
+@pytest.mark.parametrize("query", UPLOADING.replace("\n    ", " ").strip().splitlines())
+def test_uploads_of_identifiers_tell_nothing(twins: Any, query: str) -> None:
+    staff = Caller("staff", permissions=frozenset({METADATA_PERMISSION}))
+    for (one, other), programmes in twins.values():
+        with one.query("SELECT obs_publisher_did FROM ivoa.obscore", caller=staff) as rows:
+            table = "\n".join(["did", *rows.read_all()["obs_publisher_did"].to_pylist()]).encode()
+        for caller in (ANONYMOUS, Caller("member", programmes=programmes)):
+            answers = []
+            for catalog in (one, other):
+                file = UploadedFile("mine", "text/csv", len(table), BytesIO(table))
+                with catalog.uploads.open([UploadedTable("mine", "param:mine")], [file]) as uploads:
+                    answers.append(asked(catalog, query, caller, uploads=uploads))
+            assert answers[0] == answers[1], caller
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
