@@ -13,6 +13,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from functools import partial
+from urllib.parse import quote
 
 import anyio
 from anyio.to_thread import run_sync
@@ -38,6 +39,7 @@ _CALLER = "catalog.caller"
 _OFFERED = "catalog.logins_offered"
 _LOGIN_METHODS = ("ivo://ivoa.net/sso#BasicAA", "ivo://ivoa.net/sso#OAuth")
 _CHALLENGE = "catalog.challenge"
+_IN_NAMES = "!\"#$&'()*+,/:;<=>?@[\\]^`{|} "  # further characters of a name that a header can say; others are quoted
 _OFFER_SECONDS = 30.0  # how soon the world is told that somebody can log in
 _HASHES_AT_ONCE = 2  # each takes 64 MiB and a core
 _VERIFIED_AT_ONCE = 4  # each may wait for an issuer
@@ -90,6 +92,14 @@ def lister_of(request: Request) -> Client:
     origin = request.headers.get("origin")
     is_foreign = origin is not None and not f"{public_url(request)}/".startswith(f"{origin}/")
     return Client() if is_foreign else Client(origin=client_address(request))
+
+
+def _personal(stated: str) -> str:
+    """How an answer to somebody may be kept: by nobody else, and no more freely than it was said (RFC 9111)."""
+    words = [word.strip().lower() for word in stated.split(",")]
+    if "no-store" in words:
+        return "no-store"
+    return "private, no-cache" if "no-cache" in words else "private"
 
 
 def _known_client(caller: Caller) -> Client:
@@ -150,8 +160,8 @@ class Identification:
                 headers = MutableHeaders(scope=message)
                 headers.add_vary_header("Authorization")
                 if caller.username is not None:
-                    headers["x-vo-authenticated"] = caller.username
-                    headers["cache-control"] = "private"
+                    headers["x-vo-authenticated"] = quote(caller.username, safe=_IN_NAMES)
+                    headers["cache-control"] = _personal(headers.get("cache-control", ""))
                 elif challenges:
                     headers.setdefault("www-authenticate", self._challenge)
             await send(message)

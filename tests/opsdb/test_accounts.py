@@ -44,6 +44,15 @@ def programme(observed: Database, accounts: AccountService) -> str:
     return str(found)
 
 
+@pytest.mark.parametrize("name", ["clara\0", "\0", "\ud800", "clara\n"])
+def test_a_name_that_no_database_takes_is_nobodys(accounts: AccountService, name: str) -> None:
+    accounts.add_user("clara")
+    accounts.set_password("clara", PASSWORD)
+    assert accounts.by_password(name, PASSWORD) is None
+    assert accounts.by_name(name) is None
+    assert accounts.by_subject(name, roles=frozenset(), may_be_created=False) is None
+
+
 def test_a_user_logs_in_by_a_password(accounts: AccountService, programme: str) -> None:
     assert not accounts.is_offered()
     accounts.add_user("clara", full_name="C. Example", email="clara@ccat.example", roles=["viewer", "viewer"])

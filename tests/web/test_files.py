@@ -123,6 +123,20 @@ def test_an_object_store_is_led_to_with_a_signed_url(get: Callable[..., httpx.Re
     assert httpx.head(head.headers["location"]).headers["content-length"] == str(len(held.content("objects")))
 
 
+@pytest.mark.parametrize("name", ["objects", "lost", "tape"])
+def test_what_is_not_to_be_kept_is_not_for_who_has_logged_in(get: Callable[..., httpx.Response], name: str) -> None:
+    for who in (None, "bob", "sam"):
+        assert get(name, who).headers["cache-control"] == "no-store"
+
+
+def test_what_everybody_may_have_is_kept_by_nobody_else(get: Callable[..., httpx.Response]) -> None:
+    answer = get("open", "bob")
+    assert (answer.headers["cache-control"], answer.headers["x-vo-authenticated"]) == ("private, no-cache", "bob")
+    assert get("open", "bob", headers={"If-None-Match": answer.headers["etag"]}).headers["cache-control"] == (
+        "private, no-cache"
+    )
+
+
 def test_one_copy_is_asked_for_by_its_number(get: Callable[..., httpx.Response], held: Any) -> None:
     chosen = held.copy_id("open", S3)
     answer = get("open", params={"copy": chosen})
@@ -173,9 +187,9 @@ def test_bytes_that_are_not_released_are_for_members_and_staff(
     assert answer.status_code == status
     if status == 200:
         assert method == "HEAD" or answer.content == held.content("secret")
-        assert answer.headers["cache-control"].startswith("private")
+        assert answer.headers["cache-control"] == "private, no-cache"
         return
-    assert answer.headers["cache-control"] in ("no-store", "private")
+    assert answer.headers["cache-control"] == "no-store"
     assert "link" not in answer.headers
     assert "etag" not in answer.headers
     assert ("www-authenticate" in answer.headers) == (status == 401)
