@@ -104,7 +104,8 @@ def test_answers_say_how_many_rows_are_hidden_where_the_settings_say_so(
         hidden = [i for i in catalog.tap.result_infos(query, caller=caller) if i.name == "hidden_rows"]
         count = sum(not release.is_seen_by(caller) for release in releases.values())
         assert [info.value for info in hidden] == ([str(count)] if count else [])
-        assert all("ivoa.obscore" in str(info.content) for info in hidden)
+        whom = caller.username or "everybody who has not logged in"
+        assert all(str(info.content).endswith(f"rows of ivoa.obscore are hidden from {whom}") for info in hidden)
     assert "hidden_rows" not in {i.name for i in catalog.tap.result_infos("SELECT * FROM fyst.programs")}
     with hiding(filled[0]) as silent:
         assert "hidden_rows" not in {info.name for info in silent.tap.result_infos(query)}

@@ -247,10 +247,9 @@ class QueryService:
                 for rule in (None, partial(self._rule, caller))
             )
             if everything > seen:
-                sentence = (
-                    f"rows of {name} are hidden from who asks so; those of one's own programmes are seen by login"
-                )
-                yield Info("hidden_rows", str(everything - seen), f"{everything - seen:,} {sentence}")
+                whom = "everybody who has not logged in" if caller.username is None else caller.username
+                sentence = f"{everything - seen:,} rows of {name} are hidden from {whom}"
+                yield Info("hidden_rows", str(everything - seen), sentence)
 
     def _count(self, statement: sa.Select[Any], table: Table) -> int:
         with self._database.stream(statement, table, timeout_s=self._timeout_s) as rows:

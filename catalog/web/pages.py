@@ -76,16 +76,24 @@ async def to_landing(request: Request) -> Response:
 async def landing(request: Request) -> Response:
     """The first page; without counts while the database does not answer."""
     catalog: Catalog = request.app.state.catalog
-    tap_url = public_url(request, "/tap")
+    url = public_url(request)
     try:
         holdings = await run_in_threadpool(catalog.holdings)
+        has_images = await run_in_threadpool(catalog.sia2.is_offered)
     except UnavailableError as fault:
-        page = await run_in_threadpool(_landing, catalog, tap_url, None, fault.message)
+        page = await run_in_threadpool(_landing, catalog, url, problem=fault.message)
         return HTMLResponse(page, fault_status(type(fault)), fault_headers(fault))
-    return HTMLResponse(await run_in_threadpool(_landing, catalog, tap_url, holdings, None))
+    return HTMLResponse(await run_in_threadpool(_landing, catalog, url, holdings, has_images=has_images))
 
 
-def _landing(catalog: Catalog, tap_url: str, holdings: PublishedHoldings | None, problem: str | None) -> bytes:
+def _landing(
+    catalog: Catalog,
+    url: str,
+    holdings: PublishedHoldings | None = None,
+    *,
+    has_images: bool = False,
+    problem: str | None = None,
+) -> bytes:
     counts = {} if holdings is None else holdings.held.packages
     examples = catalog.examples
     return render(
@@ -98,7 +106,9 @@ def _landing(catalog: Catalog, tap_url: str, holdings: PublishedHoldings | None,
         total=sum(counts.values()),
         programs=0 if holdings is None else holdings.held.programs,
         published=0 if holdings is None else holdings.published,
-        tap_url=tap_url,
+        url=url,
+        tap_url=f"{url}/tap",
+        has_images=has_images,
         example=_EXAMPLE,
         examples=examples[:_EXAMPLES],
         example_count=len(examples),

@@ -119,6 +119,20 @@ def test_every_link_of_the_page_leads_somewhere(page: Page, service: Any) -> Non
             assert client.get(f"/{link}").status_code == 200, link
 
 
+def test_the_other_ways_in_are_named_images_only_where_there_are_some(
+    service: Any, sky_url: str, start: Callable[..., Any]
+) -> None:
+    with start(sky_url) as other:
+        for running, has_images in ((service, False), (other, True)):
+            text = httpx.get(running.url, timeout=60).text
+            assert f"<code>{running.url}/scs/query</code>" in text
+            assert f"catalog get --service {running.url} DID" in text
+            assert (f"<code>{running.url}/sia2/query</code>" in text) is has_images
+            assert ('href="sia2/capabilities"' in text) is has_images
+            found = httpx.get(f"{running.url}/sia2/capabilities", timeout=60).status_code
+            assert found == (200 if has_images else 404)
+
+
 def test_columns_of_a_table_are_described_for_people(page: Page) -> None:
     page.goto("/")
     page.locator('dt:has(code:text-is("ivoa.obscore")) a.note').click()
