@@ -66,6 +66,7 @@ def create_app(catalog: Catalog, *, is_housekeeper: bool = True) -> Starlette:
     app.state.is_housekeeper = is_housekeeper
     app.state.phase_watch = PhaseWatch(catalog.jobs.phases)
     catalog.jobs.on_change(app.state.phase_watch.changed)
+    app.state.reading = anyio.CapacityLimiter(files.THREADS)
     app.state.admission = Admission(catalog.settings.tap.sync_concurrency, wait_s=_QUEUE_SECONDS)
     app.add_middleware(
         Identification,

@@ -5,16 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from typing import TypeVar
 from uuid import UUID
 
-from starlette.concurrency import run_in_threadpool
+import anyio
+from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from catalog.broker.service import FilePackage, Redirected, Streamed
 from catalog.dali import single_values
-from catalog.errors import AuthenticationError, AuthorizationError, CatalogError, NotFoundError, ParameterError
+from catalog.errors import (
+    AuthenticationError,
+    AuthorizationError,
+    CatalogError,
+    NotFoundError,
+    ParameterError,
+    UnavailableError,
+)
 from catalog.opsdb.readable import PackageCopy
 from catalog.web.identity import caller_of, challenge_of
 from catalog.web.proxies import public_url
@@ -22,7 +31,7 @@ from catalog.web.ranges import StoredObject, object_response
 from catalog.web.responses import accepts_json, as_fault, fault_headers, fault_response, fault_status
 from catalog.wiring import Catalog
 
-__all__ = ["FILES_PATH", "STAGING_PATH", "refuse", "route", "routes"]
+__all__ = ["FILES_PATH", "STAGING_PATH", "THREADS", "refuse", "route", "routes"]
 
 FILES_PATH = "/files"
 """Where the packages are, below the base URL."""
@@ -30,11 +39,17 @@ FILES_PATH = "/files"
 STAGING_PATH = "/staging"
 """Where requests for packages from tape are, below the base URL."""
 
+THREADS = 24
+"""How many may wait for disks, object stores and other servers at once; those of everything else are apart."""
+
 _TAR = "application/x-tar"
 _UUID = re.compile("[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,100}/[A-Za-z0-9!#$&^_.+-]{1,100}")
 _NUMBER = re.compile("[0-9]{1,18}")
 
+_PATIENCE_S = 20.0  # for one of them
+
+T = TypeVar("T")
 _Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -77,22 +92,22 @@ async def fetch(request: Request) -> Response:
     """The bytes of a package, or where they are; of one copy, if one is named."""
     catalog: Catalog = request.app.state.catalog
     package_id, copy_id = _package_id(request), _copy_id(request)
-    chosen = await run_in_threadpool(
-        partial(catalog.broker.fetch, package_id, caller_of(request), copy_id=copy_id, method=request.method)
+    chosen = await _reading(
+        request, partial(catalog.broker.fetch, package_id, caller_of(request), copy_id=copy_id, method=request.method)
     )
     links = _links(request, chosen.package, chosen.others)
     if isinstance(chosen, Redirected):
         headers = {"location": chosen.url, "cache-control": "no-store"}
         return Response(status_code=307, headers=headers | links)
-    return object_response(request, _stored(chosen, links), refuse=partial(refuse, request))
+    return object_response(request, _stored(chosen, links, _threads(request)), refuse=partial(refuse, request))
 
 
 async def fetch_member(request: Request) -> Response:
     """The bytes of one file in a package."""
     catalog: Catalog = request.app.state.catalog
     path, caller = request.path_params["member"], caller_of(request)
-    found = await run_in_threadpool(
-        partial(catalog.broker.member, _package_id(request), path, caller, copy_id=_copy_id(request))
+    found = await _reading(
+        request, partial(catalog.broker.member, _package_id(request), path, caller, copy_id=_copy_id(request))
     )
     is_known = found.checksum is not None and found.checksum_algorithm is not None
     kept = StoredObject(
@@ -104,9 +119,26 @@ async def fetch_member(request: Request) -> Response:
         modified=found.package.recorded_at,
         open=found.open,
         is_shown=False,
+        threads=_threads(request),
         headers=_caching(found.package),
     )
     return object_response(request, kept, refuse=partial(refuse, request))
+
+
+async def _reading(request: Request, work: Callable[[], T]) -> T:
+    """Look for bytes in a thread of those that may wait for them.
+
+    Raises:
+        UnavailableError: Each of them waits for something that does not answer.
+    """
+    with anyio.move_on_after(_PATIENCE_S):
+        return await run_sync(work, limiter=_threads(request))
+    raise UnavailableError("the places where packages lie answer too slowly now; try again in a while")
+
+
+def _threads(request: Request) -> anyio.CapacityLimiter:
+    threads: anyio.CapacityLimiter = request.app.state.reading
+    return threads
 
 
 def _media_type(text: str | None) -> str:
@@ -118,7 +150,7 @@ async def stage(request: Request) -> Response:
     """Ask for a package that lies on tape, and lead to where the request is followed; asking again leads there too."""
     catalog: Catalog = request.app.state.catalog
     package_id = _package_id(request)
-    asked = await run_in_threadpool(catalog.tapes.ask, package_id, caller_of(request))
+    asked = await run_sync(catalog.tapes.ask, package_id, caller_of(request))
     headers = {"cache-control": "no-store"}
     if asked.is_ready:
         location = public_url(request, f"{FILES_PATH}/{package_id}")
@@ -130,7 +162,7 @@ async def stage(request: Request) -> Response:
     return Response(status_code=303, headers=headers | {"location": location})
 
 
-def _stored(chosen: Streamed, links: dict[str, str]) -> StoredObject:
+def _stored(chosen: Streamed, links: dict[str, str], threads: anyio.CapacityLimiter) -> StoredObject:
     package = chosen.package
     return StoredObject(
         size=package.size_bytes,
@@ -140,6 +172,7 @@ def _stored(chosen: Streamed, links: dict[str, str]) -> StoredObject:
         name=package.name,
         modified=package.recorded_at,
         open=chosen.open,
+        threads=threads,
         headers=_caching(package) | links,
     )
 

@@ -12,7 +12,7 @@ from functools import partial
 from typing import IO
 
 import anyio
-from starlette.concurrency import run_in_threadpool
+from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -55,6 +55,9 @@ class StoredObject:
     is_shown: bool = True
     """Whether a browser may show what is a page or text, and not keep it in a file."""
 
+    threads: anyio.CapacityLimiter | None = None
+    """In whose threads they are read: a disk that hangs takes no others; those of everything when None."""
+
     headers: Mapping[str, str] = field(default_factory=dict)
     """Sent with the bytes, with one range of them, and with word that the client has them."""
 
@@ -92,7 +95,7 @@ def object_response(request: Request, stored: StoredObject, *, refuse: Callable[
     headers["content-length"] = str(len(span))
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers)
-    return _SpanResponse(partial(stored.open, span.start), len(span), status, headers, refuse)
+    return _SpanResponse(partial(stored.open, span.start), len(span), status, headers, refuse, stored.threads)
 
 
 def _description(stored: StoredObject) -> dict[str, str]:
@@ -157,6 +160,7 @@ class _SpanResponse(Response):
         status: int,
         headers: dict[str, str],
         refuse: Callable[[Exception], Response],
+        threads: anyio.CapacityLimiter | None,
     ) -> None:
         self.status_code = status
         self.background = None
@@ -164,13 +168,14 @@ class _SpanResponse(Response):
         self._open = open_
         self._length = length
         self._refuse = refuse
+        self._threads = threads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, and watch the client meanwhile."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(cancel_when_gone, receive, tasks.cancel_scope)
             try:
-                file = await run_in_threadpool(self._open)
+                file = await run_sync(self._open, limiter=self._threads)
             except Exception as error:
                 await self._refuse(error)(scope, receive, send)
             else:
@@ -178,7 +183,7 @@ class _SpanResponse(Response):
                     await self._send(file, send)
                 finally:
                     with anyio.CancelScope(shield=True):
-                        await run_in_threadpool(file.close)
+                        await run_sync(file.close, limiter=self._threads)
             tasks.cancel_scope.cancel()
 
     async def _send(self, file: IO[bytes], send: Send) -> None:
@@ -186,7 +191,7 @@ class _SpanResponse(Response):
         with breaking_off():
             left = self._length
             while left:
-                piece = await run_in_threadpool(file.read, min(left, _PIECE_BYTES))
+                piece = await run_sync(file.read, min(left, _PIECE_BYTES), limiter=self._threads)
                 if not piece:
                     raise InternalError("a stored file is shorter than it was when it was written")
                 left -= len(piece)

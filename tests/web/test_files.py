@@ -7,9 +7,11 @@ import hashlib
 import json
 import os
 import re
+import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -488,6 +490,53 @@ def test_another_server_is_led_to_only_when_it_has_the_package(held: Any, start:
 def test_a_server_that_does_not_answer_is_passed_over(get: Callable[..., httpx.Response]) -> None:
     answer = get("other")
     assert (answer.status_code, "does not answer" in answer.text) == (503, True)
+
+
+@contextmanager
+def hanging_server() -> Iterator[tuple[str, Callable[[], None]]]:
+    """A server that takes every connection and never says a word, and what makes it hang up."""
+    taken: list[socket.socket] = []
+
+    def take() -> None:
+        with suppress(OSError):
+            while True:
+                taken.append(listener.accept()[0])
+
+    with socket.create_server(("127.0.0.1", 0), backlog=200) as listener:
+        thread = threading.Thread(target=take)
+        thread.start()
+
+        def hang_up() -> None:
+            with suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            listener.close()
+            while taken:
+                taken.pop().close()
+
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}", hang_up
+        finally:
+            hang_up()
+
+
+def test_a_store_that_hangs_holds_up_nothing_else(held: Any, start_with: Callable[..., Any]) -> None:
+    with hanging_server() as (url, hang_up):
+        objects = held.files["locations"][S3] | {"endpoint": url}
+        files = json.dumps(held.files["locations"] | {S3: objects})
+        changes = "from catalog.web import files\nfiles._PATIENCE_S = 2"
+        with start_with(held.database_url, changes, **held.environment() | {"files_locations": files}) as service:
+            address = f"{service.url}/files/{held.id('objects')}"
+            with ThreadPoolExecutor(60) as clients:
+                asked = [clients.submit(httpx.get, address, timeout=60) for _ in range(60)]
+                try:
+                    refused, _ = wait(asked, 20, FIRST_COMPLETED)
+                    assert [each.result().status_code for each in refused][:1] == [503]
+                    for path in ("/tap/availability", "/tap/capabilities", "/"):
+                        assert httpx.get(service.url + path, headers=held.bearer("bob"), timeout=10).is_success
+                finally:
+                    hang_up()
+                assert {each.result().status_code for each in asked} == {503}
 
 
 # --- settings ---
