@@ -50,22 +50,28 @@ class IssuerKeys:
         """The key of this identifier; when a token names none, the only one there is.
 
         An unknown identifier may be that of a new key: the keys are then fetched again, but not at once after the last
-        time, whatever tokens come. Meanwhile tokens with known keys do not wait.
+        time, whatever tokens come. Meanwhile tokens with known keys do not wait, and further unknown ones neither:
+        anybody can write such tokens, and those who wait take places from others.
 
         Raises:
-            UnavailableError: The issuer does not tell its keys.
+            UnavailableError: The issuer does not tell its keys, or is being asked for new ones.
         """
         kept = self._kept
-        if kept is not None and self._clock() - kept[0] < self._keys_s:
+        is_fresh = kept is not None and self._clock() - kept[0] < self._keys_s
+        if kept is not None and is_fresh:
             found = _choose(kept[1], kid)
             if found is not None or self._clock() - kept[0] < _AGAIN_S:
                 return found
-        with self._lock:
+        if not self._lock.acquire(blocking=not is_fresh):
+            raise UnavailableError("the issuer of the token is being asked for new keys; try again in a while")
+        try:
             if self._kept is kept:  # else another has fetched them meanwhile
                 self._kept = self._clock(), self._fetch()
             kept = self._kept
             assert kept is not None  # noqa: S101  (it has just been set)
             return _choose(kept[1], kid)
+        finally:
+            self._lock.release()
 
     def _fetch(self) -> tuple[Jwk, ...]:
         if self._failure is not None and self._clock() - self._failure[0] < _PAUSE_S:

@@ -6,6 +6,7 @@ import base64
 import hmac
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -213,6 +214,24 @@ def test_unknown_keys_do_not_make_us_ask_without_end(
     assert len(issuer.asked) == 6
 
 
+def test_unknown_keys_do_not_wait_for_a_slow_issuer(issuer: LocalIssuer, verifier: TokenVerifier, clock: Clock) -> None:
+    token, unknown = issuer.token(), issuer.token(header={"kid": "none such"})
+    verifier.verify(token)
+    clock.now += 31
+    issuer.answers[DISCOVERY] = slowly
+    with ThreadPoolExecutor(1) as asking:
+        first = asking.submit(verifier.verify, unknown)
+        while len(issuer.asked) < 3:
+            time.sleep(0.01)
+        begun = time.monotonic()
+        for _ in range(3):
+            with pytest.raises(UnavailableError, match="asked for new keys"):
+                verifier.verify(unknown)
+        assert verifier.verify(token).username == "clara"
+        assert time.monotonic() - begun < 1
+        assert isinstance(first.exception(), UnavailableError)
+
+
 def test_while_the_issuer_is_away_known_keys_count_for_their_time(
     issuer: LocalIssuer, verifier: TokenVerifier, clock: Clock
 ) -> None:
@@ -355,6 +374,6 @@ def test_issuers_that_cannot_be_trusted_are_refused(issuers: list[dict[str, Any]
 
 
 def test_nobody_is_made_in_attached_tables() -> None:
-    with pytest.raises(ValueError, match="creates_users"):
+    with pytest.raises(ValueError, match="in attached tables: creates_users"):
         Settings.model_validate({"attached": {}, "oidc": {"issuers": [ISSUER | {"creates_users": True}]}})
     assert Settings.model_validate({"attached": {}, "oidc": {"issuers": [ISSUER]}}).oidc.issuers
