@@ -45,7 +45,8 @@ class IssuerSettings(BaseModel):
     """Put after what the claim says: ``@institute.example`` keeps two issuers apart."""
 
     creates_users: bool = False
-    """Whether somebody with a good token becomes a user; else there must be a user of this name already."""
+    """Whether somebody with a good token becomes a user, which needs a suffix; else there must be a user of this name
+    already."""
 
     roles_claim: str | None = None
     """The claim that lists groups or roles; ``a.b`` is also the member ``b`` of the claim ``a``."""
@@ -93,9 +94,15 @@ class OidcSettings(BaseModel):
     @field_validator("issuers")
     @classmethod
     def _apart(cls, value: tuple[IssuerSettings, ...]) -> tuple[IssuerSettings, ...]:
-        """No issuer can name the users of another."""
+        """No issuer can name the users of another; none that everybody may come from can name ours."""
         if len({issuer.url for issuer in value}) < len(value):
             raise ValueError("an issuer is named twice")
+        for issuer in value:
+            if issuer.creates_users and not issuer.username_suffix:
+                raise ValueError(
+                    f"{issuer.url} has creates_users and no username_suffix: who calls oneself there like a user of "
+                    "ours would be that user; expected a suffix such as @institute.example"
+                )
         for one, other in permutations(value, 2):
             if one.username_suffix.endswith(other.username_suffix):
                 raise ValueError(

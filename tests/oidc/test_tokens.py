@@ -360,6 +360,7 @@ def test_issuers_are_read_from_file_and_environment(tmp_path: Any) -> None:
         ([{"url": "https://login.example"}], "audience"),
         ([ISSUER | {"algorithms": ["HS256"]}], "algorithms"),
         ([ISSUER, ISSUER], "named twice"),
+        ([ISSUER | {"creates_users": True}], "would be that user"),
         ([ISSUER, ISSUER | {"url": "https://b.example"}], "could name users"),
         ([ISSUER, ISSUER | {"url": "https://b.example", "username_suffix": "@b"}], "could name users"),
         (
@@ -374,6 +375,7 @@ def test_issuers_that_cannot_be_trusted_are_refused(issuers: list[dict[str, Any]
 
 
 def test_nobody_is_made_in_attached_tables() -> None:
+    making = ISSUER | {"creates_users": True, "username_suffix": "@a"}
     with pytest.raises(ValueError, match="in attached tables: creates_users"):
-        Settings.model_validate({"attached": {}, "oidc": {"issuers": [ISSUER | {"creates_users": True}]}})
+        Settings.model_validate({"attached": {}, "oidc": {"issuers": [making]}})
     assert Settings.model_validate({"attached": {}, "oidc": {"issuers": [ISSUER]}}).oidc.issuers
