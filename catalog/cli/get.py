@@ -64,7 +64,7 @@ def _wanted_dids(dids: Sequence[str], listed: Path | None) -> list[str]:
     """Every identifier that is named, each once."""
     found: list[str] = []
     for did in dids:
-        found += read_dids(sys.stdin.buffer) if did == "-" else [did]
+        found += read_dids(sys.stdin.buffer) if did == "-" else [did.strip()]
     if listed is not None:
         found += read_dids(sys.stdin.buffer if str(listed) == "-" else listed)
     if not found:

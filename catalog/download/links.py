@@ -30,7 +30,6 @@ _MOST_LINKS = 2_000_000_000
 _MOST_COLUMNS = 400
 _DUPLICATE = "http://www.iana.org/assignments/relation/duplicate"
 _FAULTS: Mapping[str, type[CatalogError]] = {
-    "NotFoundFault": NotFoundError,
     "TransientFault": UnavailableError,
     "UsageFault": UsageError,
 }
@@ -195,5 +194,5 @@ def _fault(did: str, rows: Sequence[dict[str, Any]]) -> CatalogError:
     for row in rows:
         word, colon, sentence = str(row.get("error_message") or "").partition(":")
         if colon:
-            return _FAULTS.get(word.strip(), CatalogError)(f"{did[:200]}: {sentence.strip()[:500]}")
+            return _FAULTS.get(word.strip(), NotFoundError)(f"{did[:200]}: {sentence.strip()[:500]}")
     return NotFoundError(f"{did[:200]}: the service links to nothing that is the dataset itself")

@@ -47,7 +47,7 @@ async def links(request: Request) -> Response:
         fmt = _links_format(values.get("RESPONSEFORMAT") or values.get("FORMAT"))
     except CatalogError as fault:
         return fault_response(fault, request=request)
-    ids = [value for name, value in pairs if name.upper() == "ID"]
+    ids = [value.strip() for name, value in pairs if name.upper() == "ID"]
     return StreamResponse(
         partial(_prepare_links, catalog, ids, public_url(request), caller_of(request), maxrec, fmt),
         admission=request.app.state.admission,
@@ -111,9 +111,10 @@ async def _did_and_format(request: Request) -> tuple[str, Format]:
         ParameterError: ID is missing, or a parameter is wrong.
     """
     values = single_values(await read_pairs(request), ("ID", "RESPONSEFORMAT"))
-    if not values.get("ID"):
+    did = values.get("ID", "").strip()
+    if not did:
         raise ParameterError("parameter ID is missing; expected the obs_publisher_did of a package")
     fmt = parse_format(values["RESPONSEFORMAT"]) if values.get("RESPONSEFORMAT") else DEFAULT_FORMAT
     if fmt.name == DEFAULT_FORMAT.name:
         fmt = replace(_TABLEDATA, content_type=fmt.content_type)
-    return values["ID"], fmt
+    return did, fmt

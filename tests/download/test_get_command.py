@@ -131,6 +131,22 @@ def test_wrong_bytes_have_exit_code_1_and_silent_services_3(archive: Archive, tm
     assert "does not answer" in done.stderr.decode()
 
 
+@pytest.mark.parametrize(("word", "code"), [("DefaultFault", 2), ("FatalFault", 2), ("TransientFault", 3)])
+def test_what_the_service_does_not_give_out_is_no_fault_of_bytes(
+    archive: Archive, tmp_path: Path, word: str, code: int
+) -> None:
+    did = "ivo://ccat.example/raw?kept"
+    archive.link(did, None, error_message=f"{word}: it is kept elsewhere")
+    done = run(archive, tmp_path, did)
+    assert (done.returncode, done.stdout) == (code, b"")
+    assert f"{did}: it is kept elsewhere" in done.stderr.decode()
+
+
+def test_ends_of_lines_of_a_csv_are_no_part_of_an_identifier(archive: Archive, tmp_path: Path) -> None:
+    done = run(archive, tmp_path, f"{DIDS[0]}\r", "--to", "out")
+    assert (done.returncode, done.stdout) == (0, b"out/0.tar\n")
+
+
 def test_a_token_is_sent_and_never_shown(archive: Archive, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("from-the-file\n")
     first = run(archive, tmp_path, DIDS[0], "--token-file", "token", CATALOG_TOKEN="from-the-environment")

@@ -104,6 +104,16 @@ def test_records_are_the_rows_of_the_published_tables(service: Any) -> None:
     assert httpx.get(urls["application/json"], headers={"if-none-match": etag}).status_code == 304
 
 
+def test_ends_of_lines_of_a_csv_are_no_part_of_an_identifier(service: Any) -> None:
+    (did,), *_ = sample(service)
+    answer = httpx.post(f"{service.url}/datalink/links", data={"ID": [f"{did}\r\n", f" {did}"]})
+    assert {(row["ID"], row["error_message"][:10]) for row in rows_of(answer.content)} >= {(did, "DefaultFau")}
+    assert len([row for row in rows_of(answer.content) if row["semantics"] == "#this"]) == 1
+    for address in ("record", "manifest"):
+        found = httpx.get(f"{service.url}/datalink/{address}", params={"ID": f"{did}\r"}, timeout=60)
+        assert found.status_code == 200, found.text
+
+
 def test_parameters_may_come_by_post_in_any_case_and_in_parts(service: Any) -> None:
     (first,), (second,), *_ = sample(service)
     answer = httpx.post(f"{service.url}/datalink/links?id={first.replace('?', '%3F')}", data={"Id": second})
