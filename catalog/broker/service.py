@@ -249,7 +249,7 @@ class Broker:
         if row is None:
             raise NotFoundError(f"the package {package.id} has no file of this path")
         is_inside = (
-            None not in (row.tar_offset, row.size_bytes) and row.tar_offset + row.size_bytes <= package.size_bytes
+            None not in (row.tar_offset, row.size_bytes) and 0 <= row.tar_offset <= package.size_bytes - row.size_bytes
         )
         if not is_inside:
             raise NotFoundError(

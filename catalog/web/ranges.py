@@ -26,6 +26,7 @@ _PIECE_BYTES = 512 * 1024
 _ONE_RANGE = re.compile(r"bytes\s*=\s*(\d{0,1000})-(\d{0,1000})", re.IGNORECASE)
 _DIGESTS = {"sha256": "sha-256", "sha512": "sha-512"}  # as RFC 9530 section 5 calls them
 _SHOWN = ("text/html", "text/plain")  # by a browser; other things it is to keep in a file
+_HEXADECIMAL = re.compile("(?:[0-9a-f]{2})+")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -106,7 +107,7 @@ def _description(stored: StoredObject) -> dict[str, str]:
         "content-disposition": f'{disposition}; filename="{_UNSAFE.sub("_", stored.name)}"',
     }
     algorithm, checksum = stored.digest or ("", "")
-    if algorithm in _DIGESTS:
+    if algorithm in _DIGESTS and _HEXADECIMAL.fullmatch(checksum):  # whatever has been recorded
         described["repr-digest"] = f"{_DIGESTS[algorithm]}=:{base64.b64encode(bytes.fromhex(checksum)).decode()}:"
     return described
 

@@ -113,6 +113,28 @@ def test_a_file_that_is_not_indexed_says_so(get: Callable[..., httpx.Response], 
     assert "Fetch the package" in answer.text
 
 
+def test_what_is_wrongly_recorded_of_a_file_is_not_believed(get: Callable[..., httpx.Response], held: Any) -> None:
+    path, content = list(held.members("open").items())[1]
+    mine = RawDataFile.relative_path == path
+    with open_catalog(held.settings()) as catalog:
+        with catalog.database.engine.connect() as connection:
+            row = connection.execute(sa.select(RawDataFile.tar_offset, RawDataFile.checksum).where(mine)).one()
+        try:
+            for wrong, status in (
+                ({"tar_offset": -512}, 404),
+                ({"tar_offset": 10**12}, 404),
+                ({"checksum": 'no "hex'}, 200),
+            ):
+                with catalog.database.begin() as changing:
+                    changing.execute(sa.update(RawDataFile).where(mine).values(row._asdict() | wrong))
+                answer = get("open", path)
+                assert (answer.status_code, answer.content == content) == (status, status == 200)
+                assert "repr-digest" not in answer.headers
+        finally:
+            with catalog.database.begin() as changing:
+                changing.execute(sa.update(RawDataFile).where(mine).values(row._asdict()))
+
+
 def test_a_file_comes_from_the_next_copy_when_one_is_gone(get: Callable[..., httpx.Response], held: Any) -> None:
     path, content = next(iter(held.members("open").items()))
     tar = held.tar("open")
