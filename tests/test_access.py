@@ -133,7 +133,7 @@ def test_the_registry_covers_what_everybody_sees(filled: tuple[str, dict[str, An
         catalog.registry.publish()
         assert packages_of(catalog) == open_to_all
         hidden = maps_of(catalog)
-        assert hidden != whole
+        assert any(hidden[programme] != whole[programme] for programme in hidden)
         catalog.registry.publish()
         assert maps_of(catalog) == hidden
         with catalog.session() as session:
