@@ -35,6 +35,18 @@ def list_users(db: Db = None, json_summary: Json = False) -> None:
         typer.echo(f"{user.username}  {', '.join(facts)}{'' if user.active else '  inactive'}")
 
 
+@app.command("roles")
+def list_roles(db: Db = None, json_summary: Json = False) -> None:
+    """List the roles and their permissions, which are the scopes that a token may have."""
+    with ready_catalog(db) as catalog:
+        roles = catalog.accounts.roles()
+    if json_summary:
+        summarise(json_summary, {"roles": [asdict(role) for role in roles]}, "")
+        return
+    for role in roles:
+        typer.echo(f"{role.name}  {', '.join(role.permissions) or 'nothing'}")
+
+
 @app.command("add")
 def add_user(
     username: _Username,

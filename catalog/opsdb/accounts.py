@@ -24,11 +24,12 @@ from catalog.opsdb.models import (
     ProgramMembership,
     Role,
     User,
+    role_permission,
     user_role,
 )
 from catalog.opsdb.schema import refuse_attached
 
-__all__ = ["AccountService", "MemberRecord", "TokenRecord", "UserRecord"]
+__all__ = ["AccountService", "MemberRecord", "RoleRecord", "TokenRecord", "UserRecord"]
 
 _TOKEN_BYTES = 32
 _PREFIX = 8
@@ -46,6 +47,15 @@ class UserRecord:
     active: bool
     has_password: bool
     roles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RoleRecord:
+    """A role, and what it allows."""
+
+    name: str
+    permissions: tuple[str, ...]
+    """Such as ``read:observations``: what a token may have as scopes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +127,19 @@ class AccountService(Logins):
                 )
                 for row in connection.execute(sa.select(User.__table__).order_by(User.username))
             ]
+
+    def roles(self) -> list[RoleRecord]:
+        """All roles, by name."""
+        granted = (
+            sa.select(Role.name, Permission.action + ":" + Permission.resource)
+            .outerjoin(role_permission, role_permission.c.role_id == Role.id)
+            .outerjoin(Permission, Permission.id == role_permission.c.permission_id)
+        )
+        held: dict[str, set[str]] = {}
+        with self._database.engine.connect() as connection:
+            for name, permission in connection.execute(granted):
+                held.setdefault(name, set()).update({permission} - {None})
+        return [RoleRecord(name, tuple(sorted(held[name]))) for name in sorted(held)]
 
     def add_user(
         self, username: str, *, full_name: str | None = None, email: str | None = None, roles: Sequence[str] = ()

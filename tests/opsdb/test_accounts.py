@@ -74,6 +74,16 @@ def test_a_user_logs_in_by_a_password(accounts: AccountService, programme: str) 
     assert (user.username, user.has_password, user.active, user.roles) == ("clara", True, True, ("viewer",))
 
 
+def test_roles_are_listed_with_what_they_allow(accounts: AccountService, observed: Database) -> None:
+    with observed.begin() as connection:
+        connection.execute(sa.insert(Role).values(name="nobody"))
+    assert [(role.name, role.permissions) for role in accounts.roles()] == [
+        ("nobody", ()),
+        ("staff", ("read:observations", "read:unreleased")),
+        ("viewer", ("read:observations",)),
+    ]
+
+
 def test_who_is_kept_out_stays_out_with_every_token(accounts: AccountService) -> None:
     accounts.add_user("clara")
     accounts.set_password("clara", PASSWORD)

@@ -66,6 +66,7 @@ def people(copy_of_filled: Callable[[], str]) -> tuple[str, str]:
     assert "GEco  clara  PI" in command(url, "grants", "list", "GEco")
     assert f"{token[:8]}  clara  notebook" in command(url, "tokens", "list", "clara")
     assert "clara  viewer, password" in command(url, "users", "list")
+    assert "\nviewer  read:observations\n" in command(url, "users", "roles")
     return url, token
 
 
