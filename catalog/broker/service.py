@@ -307,12 +307,11 @@ class Broker:
         ask = f"; to get it, ask {self._contact}" if self._contact else ""
         if not copies:
             return NotFoundError(f"no copy of the package {package.id} remains{ask}")
-        if any(copy.obstacle is Obstacle.ON_TAPE for copy in copies):
+        if self._is_staged and any(copy.obstacle is Obstacle.ON_TAPE for copy in copies):
             wait = _span(self._staging_wait_s)
-            sentence = f"the package {package.id} lies on tape; bringing it to a disk takes about {wait}"
             return UnavailableError(
-                sentence if self._is_staged else f"{sentence}{ask}",
-                hint="POST to this address asks for it, by those who have logged in." if self._is_staged else None,
+                f"the package {package.id} lies on tape; bringing it to a disk takes about {wait}",
+                hint="POST to this address asks for it, by those who have logged in.",
                 retry_after=self._staging_wait_s,
             )
         if refused:

@@ -71,9 +71,11 @@ class TapeService:
             IntegrityError: It is at the processing location already, but cannot be fetched there.
         """
         package = self._broker.package(package_id, caller)
+        copies = self._broker.copies(package)
+        if self._location is None and all(copy.way is None for copy in copies):
+            raise self._broker.explain(package, copies, ())
         if caller.username is None:
             raise AuthorizationError("packages are brought from tape for those who have logged in")
-        copies = self._broker.copies(package)
         if any(copy.way is not None for copy in copies):
             return Asked(is_ready=True)
         if self._location is None or not any(copy.obstacle is Obstacle.ON_TAPE for copy in copies):

@@ -126,9 +126,11 @@ def test_what_was_unpacked_is_told_and_a_failure_is_for_staff(service: Any, held
 
 def test_without_a_place_nothing_is_brought(held: Any, start: Callable[..., Any]) -> None:
     settings = held.environment()
-    for location, sentence in (("", "lies on tape"), ("cologne/nowhere", "not taken now")):
+    for location, status, sentence in (("", 404, "lies on tape"), ("cologne/nowhere", 503, "not taken now")):
         settings["files_staging_location"] = location
         with start(held.database_url, **{name: value for name, value in settings.items() if value}) as service:
             answer = httpx.post(f"{service.url}/files/{held.id('tape')}", headers=held.bearer("bob"))
-            assert (answer.status_code, sentence in answer.text, "POST" in answer.text) == (503, True, False)
+            assert (answer.status_code, sentence in answer.text, "POST" in answer.text) == (status, True, False)
             assert "nowhere" not in answer.text
+            nobody = httpx.post(f"{service.url}/files/{held.id('tape')}")  # need not log in to learn that
+            assert nobody.status_code == (404 if status == 404 else 401)
