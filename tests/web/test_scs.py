@@ -28,8 +28,8 @@ from catalog.registry.schemas import SchemaSet
 from catalog.scs import Cone, parse_cone
 from catalog.settings import AccessSettings, DatabaseSettings
 
-BORDER = 1e-9
-"""Degrees within which a position may count as inside or outside."""
+BORDER = 1e-7
+"""Degrees within which a position may count as inside or outside: queries allow 1e-9 radian, as pgSphere does."""
 
 MAIN = {"ID_MAIN", "POS_EQ_RA_MAIN", "POS_EQ_DEC_MAIN"}
 
