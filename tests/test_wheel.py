@@ -31,7 +31,7 @@ FOLDERS = {
     "templates": "catalog/_assets/templates",
     "vo_resources": "catalog/_assets/vo_resources",
 }
-EXTRAS = {"lxml"}  # asked for where it is used, with word of the extra that brings it
+EXTRAS = {"botocore", "lxml", "pyjwt"}  # asked for where it is used, with word of the extra that brings it
 NOT_IMPORTED = {"psycopg", "python-multipart"}  # SQLAlchemy and Starlette import these by name
 
 

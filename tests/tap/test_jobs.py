@@ -360,13 +360,8 @@ def test_expected_rows_are_told_where_the_planner_says_them(ours: Catalog) -> No
         ({"scopes": frozenset({"write:observations"})}, set(), 0, {"observer"}),
         ({"scopes": frozenset({"read:observations"})}, {"read:observations"}, 2, {"observer"}),
         ({"scopes": frozenset({"read:unreleased"})}, set(), 0, {"observer"}),
-        ({"roles": frozenset({"service"})}, {"read:observations", "read:unreleased"}, 2, {"observer", "service"}),
-        (
-            {"scopes": frozenset({"read:unreleased"}), "roles": frozenset({"service"})},
-            {"read:unreleased"},
-            0,
-            {"observer", "service"},
-        ),
+        ({"roles": frozenset({"service"})}, {"read:observations"}, 2, {"observer"}),
+        ({"scopes": frozenset({"read:unreleased"}), "roles": frozenset({"service"})}, set(), 0, {"observer"}),
         ({"roles": frozenset({"no such role"})}, {"read:observations"}, 2, {"observer"}),
     ],
 )
@@ -378,7 +373,7 @@ def test_a_job_runs_with_what_its_credential_had_and_no_more(
     programmes: int,
     roles: set[str],
 ) -> None:
-    """Of a member of two programmes; whatever is not looked at here is of no use to the access rule."""
+    """Of a member of two programmes. Roles that an issuer vouched for are gone with the issuer; here there is none."""
     run, callers = ours.tap.run, []
 
     def watched(*words: Any, caller: Caller, **named: Any) -> Any:

@@ -545,7 +545,7 @@ def test_a_store_that_hangs_holds_up_nothing_else(held: Any, start_with: Callabl
 def test_only_locations_of_the_settings_are_served(held: Any, start: Callable[..., Any]) -> None:
     with start(held.database_url) as service:
         answer = httpx.get(f"{service.url}/files/{held.id('open')}")
-        assert (answer.status_code, "lies on tape" in answer.text) == (503, True)
+        assert (answer.status_code, "lies on tape" in answer.text) == (404, True)
         assert "POST" not in answer.text
         assert httpx.get(f"{service.url}/files/{held.id('objects')}").status_code == 404
 

@@ -51,7 +51,7 @@ def queue_suspended(connection: sa.Connection) -> Iterator[None]:
         try:
             yield
         finally:
-            if connection.in_transaction():  # a rollback has brought them back already
+            if connection.in_transaction() and not connection.invalidated:  # a rollback brings them back
                 execute(connection, [text for _, text in triggers])
         return
     connection.exec_driver_sql("SET LOCAL catalog.queue = 'off'")
