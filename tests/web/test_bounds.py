@@ -14,6 +14,7 @@ import pytest
 from lxml import etree
 
 from catalog.web.parameters import MAX_BODY_BYTES
+from catalog.web.server import listen
 
 URLENCODED = "application/x-www-form-urlencoded"
 QUERY = "SELECT TOP 1 obs_id FROM ivoa.obscore"
@@ -213,3 +214,12 @@ def test_what_is_no_http_is_turned_away(service: Any, garbage: bytes) -> None:
 def test_the_log_never_shows_a_traceback(service: Any, impatient: Any) -> None:
     for each in (service, impatient):
         assert "Traceback" not in each.log.read_text()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_no_answer_waits_for_the_one_before_to_be_acknowledged(host: str) -> None:
+    """Of small answers on one connection each would wait 40 ms; a connection that says TCP_NODELAY does not."""
+    with listen(host, 0) as listener, socket.create_connection((host, listener.getsockname()[1])):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
