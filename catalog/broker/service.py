@@ -186,11 +186,11 @@ class Broker:
             UnavailableError: No copy can be fetched now; says what to do about it, and when to ask again.
         """
         package = self.package(package_id, caller)
-        copies = self.copies(package, copy_id)
-        able = [copy for copy in copies if copy.way is not None]
+        every = self.copies(package)
+        copies = every if copy_id is None else _numbered(package, every, copy_id)
         refused: list[str] = []
-        for copy in able:
-            others = tuple(other for other in self.copies(package) if other.way is not None and other != copy)
+        for copy in (copy for copy in copies if copy.way is not None):
+            others = tuple(other for other in every if other.way is not None and other != copy)
             try:
                 return self._chosen(package, copy, others, method)
             except UnavailableError as fault:
@@ -289,12 +289,7 @@ class Broker:
             NotFoundError: It has no copy of this number.
         """
         found = self._copies.of([package.id]).get(package.id, ())
-        if copy_id is None:
-            return found
-        wanted = tuple(copy for copy in found if copy.stored.copy_id == copy_id)
-        if not wanted:
-            raise NotFoundError(f"the package {package.id} has no copy {copy_id}")
-        return wanted
+        return found if copy_id is None else _numbered(package, found, copy_id)
 
     def explain(self, package: FilePackage, copies: Sequence[PackageCopy], refused: Sequence[str]) -> CatalogError:
         """Why no copy of a package can be fetched, as a fault.
@@ -330,6 +325,18 @@ class Broker:
         if isinstance(place, Disk):
             return Streamed(package, copy, others, partial(_open_part, place, package, 0, size))
         return Redirected(package, copy, others, place.url(path, method=method, name=file_name(package.name)))
+
+
+def _numbered(package: FilePackage, copies: Sequence[PackageCopy], copy_id: int) -> Sequence[PackageCopy]:
+    """The copy of this number alone.
+
+    Raises:
+        NotFoundError: There is none.
+    """
+    wanted = tuple(copy for copy in copies if copy.stored.copy_id == copy_id)
+    if not wanted:
+        raise NotFoundError(f"the package {package.id} has no copy {copy_id}")
+    return wanted
 
 
 def _open_part(place: Readable, package: FilePackage, begin: int, size: int, start: int) -> IO[bytes]:

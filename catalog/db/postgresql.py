@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from threading import Event, Lock, Timer
+from threading import Event, Timer
 from typing import Any
 
 import pyarrow as pa
@@ -23,6 +23,7 @@ from psycopg.conninfo import make_conninfo
 
 from catalog.db.arrow import batch_from_arrow
 from catalog.db.faults import postgresql_fault, timed_out, unavailable
+from catalog.db.idle import IdleConnections
 from catalog.db.statement import Query
 from catalog.db.temporary import TemporaryTable, create_statement, fill_postgresql
 from catalog.errors import CatalogError, InternalError, UnavailableError
@@ -42,7 +43,6 @@ _GONE_MS = 1_000
 
 _log = logging.getLogger(__name__)
 _NO_COPY = {"adbc.postgresql.use_copy": "false"}
-_KEPT = 4
 _STREAMED = {"adbc.postgresql.batch_size_hint_bytes": str(2**20)}
 _DRAIN_S = 0.2
 _DRAIN_BATCHES = 3
@@ -82,9 +82,7 @@ class PostgresqlReader:
             "options": options,
         }
         self._conninfo = make_conninfo(**settings)
-        self._idle: list[driver.Connection] = []
-        self._lock = Lock()
-        self._closed = False
+        self._idle: IdleConnections[driver.Connection] = IdleConnections(_discard)
 
     def start(
         self, query: Query, table: Table, timeout_s: float, temporary: Sequence[TemporaryTable] = ()
@@ -124,10 +122,9 @@ class PostgresqlReader:
             UnavailableError: The server does not answer or refuses the login.
         """
         while True:
-            with self._lock:
-                if self._closed:
-                    raise UnavailableError("the catalog is closed")
-                connection = self._idle.pop() if self._idle else None
+            if self._idle.is_closed:
+                raise UnavailableError("the catalog is closed")
+            connection = self._idle.take()
             if connection is None:
                 return self._connect()
             try:
@@ -144,19 +141,14 @@ class PostgresqlReader:
                 run(connection, "ROLLBACK")
             except adbc.Error:
                 broken = True
-        with self._lock:
-            if not broken and not self._closed and len(self._idle) < _KEPT:
-                self._idle.append(connection)
-                return
-        _discard(connection)
+        if broken:
+            _discard(connection)
+        else:
+            self._idle.keep(connection)
 
     def close(self) -> None:
         """Close the connections that nobody uses; the others follow when they are given back."""
-        with self._lock:
-            self._closed = True
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            _discard(connection)
+        self._idle.close()
 
     def _connect(self) -> driver.Connection:
         connection: driver.Connection | None = None

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
@@ -18,6 +17,7 @@ import pyarrow as pa
 
 from catalog.db.arrow import batch_from_rows, rows_at_once
 from catalog.db.faults import bad_cast, sqlite_fault
+from catalog.db.idle import IdleConnections
 from catalog.db.statement import Query
 from catalog.db.temporary import TemporaryTable, fill_sqlite
 from catalog.errors import CatalogError, InternalError, SettingsError, UnavailableError
@@ -32,7 +32,6 @@ FULL_SYNC = 2
 """Every commit waits for the disk."""
 
 _log = logging.getLogger(__name__)
-_KEPT = 4
 _STEPS = 10_000  # of the virtual machine between two looks at the clock: about a millisecond
 _READ_SETTINGS = (
     "PRAGMA case_sensitive_like = ON",  # LIKE as on PostgreSQL; deprecated, with nothing in its place
@@ -111,9 +110,7 @@ class SqliteReader:
     def __init__(self, path: Path, functions: Sequence[SqlFunction]) -> None:
         self._path = path
         self._functions = tuple(functions)
-        self._idle: list[GuardedConnection] = []
-        self._lock = Lock()
-        self._closed = False
+        self._idle: IdleConnections[GuardedConnection] = IdleConnections(lambda opened: opened.raw.close())
 
     def start(
         self, query: Query, table: Table, timeout_s: float, temporary: Sequence[TemporaryTable] = ()
@@ -140,11 +137,7 @@ class SqliteReader:
 
     def close(self) -> None:
         """Close the connections that nobody uses; the others follow when they are given back."""
-        with self._lock:
-            self._closed = True
-            idle, self._idle = self._idle, []
-        for opened in idle:
-            opened.raw.close()
+        self._idle.close()
 
     def takes_temporary_tables(self) -> bool:
         """Whether queries may bring tables of their own."""
@@ -158,8 +151,7 @@ class SqliteReader:
             UnavailableError: There is no such file, or it cannot be opened.
         """
         while not temporary:
-            with self._lock:
-                opened = self._idle.pop() if self._idle else None
+            opened = self._idle.take()
             if opened is None:
                 break
             if opened.file == self._file():  # the file may have been replaced
@@ -175,11 +167,10 @@ class SqliteReader:
                 opened.rest()
             except sqlite3.Error:
                 broken = True
-        with self._lock:
-            if not broken and not self._closed and len(self._idle) < _KEPT:
-                self._idle.append(opened)
-                return
-        opened.raw.close()
+        if broken:
+            opened.raw.close()
+        else:
+            self._idle.keep(opened)
 
     def _file(self) -> tuple[int, int] | None:
         """Which file it is now; None when there is none."""
