@@ -8,10 +8,11 @@ from dataclasses import replace
 import pyarrow as pa
 
 from catalog.access import ANONYMOUS, Caller
-from catalog.datalink.packages import CopiesOf, Package, PackageReader, Withdrawals
+from catalog.datalink.packages import CopiesOf, Package, PackageReader
 from catalog.datalink.rows import LinkWords, file_url, gives_files
 from catalog.datalink.service import parse_did
 from catalog.errors import NotFoundError
+from catalog.opsdb.publication import Withdrawals
 from catalog.vo.table import Column, Info, TableStream
 from catalog.vo.types import Datatype
 

@@ -15,13 +15,10 @@ from catalog.opsdb.models import RawDataFile, RawDataPackage
 from catalog.opsdb.readable import PackageCopy
 from catalog.vo.table import Table
 
-__all__ = ["CopiesOf", "Package", "PackageFile", "PackageReader", "Withdrawals"]
+__all__ = ["CopiesOf", "Package", "PackageFile", "PackageReader"]
 
 CopiesOf = Callable[[Iterable[UUID]], Mapping[UUID, Sequence[PackageCopy]]]
 """The copies of packages in the order of preference."""
-
-Withdrawals = Callable[[Sequence[str]], Mapping[str, str]]
-"""Of some identifiers those whose packages were withdrawn, each with when, and why if that may be known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ import pyarrow as pa
 
 from catalog.access import ANONYMOUS, Caller
 from catalog.datalink.links import LINKS_TABLE, STANDARD_ID, Link
-from catalog.datalink.packages import CopiesOf, Package, PackageReader, Withdrawals
+from catalog.datalink.packages import CopiesOf, Package, PackageReader
 from catalog.datalink.rows import FILES_AT_MOST, LinkWords, gives_files, package_links
+from catalog.opsdb.publication import Withdrawals
 from catalog.vo.ivoid import Ivoid, parse_ivoid
 from catalog.vo.table import Info, TableStream
 

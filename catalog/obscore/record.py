@@ -7,7 +7,7 @@ makes the same bytes.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,12 @@ from catalog.formats.media import parse_format
 from catalog.obscore.files import make_folder, written_files
 from catalog.obscore.package_obscore import RADIO_TABLE, TABLE, published_table
 from catalog.obscore.published import RECORD_QUERY, RowRule, read_published
-from catalog.opsdb.publication import read_withdrawals
+from catalog.opsdb.publication import Withdrawals, read_withdrawals
 from catalog.vo.table import Table, TableStream
 
 __all__ = ["ObsCoreRecord", "read_record", "read_records", "render_document", "write_record", "write_records"]
 
 Progress = Callable[[int, int | None], None]
-Withdrawals = Callable[[Sequence[str]], Mapping[str, str]]
-"""Of some identifiers those whose packages were withdrawn, each with a sentence."""
 
 _SLICE_ROWS = 1_000  # turned into text at once
 _ENDING = 2  # digits of the id by which a million records are spread over folders; the first may be a clock's

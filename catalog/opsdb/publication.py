@@ -6,7 +6,7 @@ needs no DDL. Identifiers are made once, from authority, path and the package's 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from catalog.vo.ivoid import Ivoid
 
 __all__ = [
     "Publication",
+    "Withdrawals",
     "read_publication",
     "read_withdrawals",
     "restore",
@@ -132,6 +133,10 @@ def restore(connection: sa.Connection, did: str) -> UUID:
         NotFoundError: No package has this identifier.
     """
     return _change(connection, did, {"withdrawn_at": None, "withdrawn_reason": None})
+
+
+Withdrawals = Callable[[Sequence[str]], Mapping[str, str]]
+"""Of some identifiers those whose packages were withdrawn, each with when, and why if that may be known."""
 
 
 def read_withdrawals(connection: sa.Connection, dids: Sequence[str], *, with_reasons: bool = True) -> dict[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -16,8 +15,9 @@ from catalog.formats.encoder import encode
 from catalog.formats.media import DEFAULT_FORMAT, Format, parse_format
 from catalog.scs import STANDARD_ID, Cone, parse_cone
 from catalog.settings import CONE_PATH
-from catalog.vosi import render_availability, render_cone_capabilities
-from catalog.web.documents import XML, document_response
+from catalog.vosi import render_cone_capabilities
+from catalog.web.availability import availability
+from catalog.web.documents import document_response
 from catalog.web.identity import caller_of
 from catalog.web.parameters import read_pairs
 from catalog.web.proxies import public_url
@@ -82,12 +82,3 @@ async def capabilities(request: Request) -> Response:
     catalog: Catalog = request.app.state.catalog
     url = public_url(request)
     return await document_response(request, lambda: render_cone_capabilities(catalog.cone_capability(url)))
-
-
-async def availability(request: Request) -> Response:
-    """Whether searches are answered; always with status 200 (VOSI 1.1 section 5)."""
-    catalog: Catalog = request.app.state.catalog
-    problem = await run_in_threadpool(catalog.problem)
-    notes = () if problem is None else (problem,)
-    document = render_availability(available=problem is None, up_since=catalog.up_since, notes=notes)
-    return Response(document, media_type=XML)

@@ -15,8 +15,9 @@ from catalog.formats.encoder import encode
 from catalog.formats.media import DEFAULT_FORMAT, Format, parse_format
 from catalog.settings import IMAGES_PATH
 from catalog.sia2 import STANDARD_ID, ImageQuery, parse_image_query
-from catalog.vosi import render_availability, render_image_capabilities
-from catalog.web.documents import XML, document_response
+from catalog.vosi import render_image_capabilities
+from catalog.web.availability import availability_response
+from catalog.web.documents import document_response
 from catalog.web.identity import caller_of
 from catalog.web.parameters import read_pairs
 from catalog.web.proxies import public_url
@@ -87,6 +88,4 @@ async def availability(request: Request) -> Response:
     problem = await run_in_threadpool(catalog.problem)
     if problem is None:
         await run_in_threadpool(catalog.sia2.check_offered)
-    notes = () if problem is None else (problem,)
-    document = render_availability(available=problem is None, up_since=catalog.up_since, notes=notes)
-    return Response(document, media_type=XML)
+    return availability_response(catalog, problem)

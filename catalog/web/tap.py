@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -17,9 +16,10 @@ from catalog.formats.media import DEFAULT_FORMAT, parse_format
 from catalog.settings import LINKS_PATH
 from catalog.tap.upload import Uploads
 from catalog.vo.table import TableStream
-from catalog.vosi import render_availability, render_capabilities, render_table, render_tables
+from catalog.vosi import render_capabilities, render_table, render_tables
 from catalog.web import uws
-from catalog.web.documents import XML, document_response
+from catalog.web.availability import availability
+from catalog.web.documents import document_response
 from catalog.web.identity import caller_of, login_methods
 from catalog.web.parameters import Form, read_form, read_pairs
 from catalog.web.proxies import public_url
@@ -112,15 +112,6 @@ async def capabilities(request: Request) -> Response:
         return render_capabilities(urls[0], catalog.tap_capability, links_url=urls[1], login_methods=methods)
 
     return await document_response(request, render)
-
-
-async def availability(request: Request) -> Response:
-    """Whether queries are answered; always with status 200 (VOSI 1.1 section 5)."""
-    catalog: Catalog = request.app.state.catalog
-    problem = await run_in_threadpool(catalog.problem)
-    notes = () if problem is None else (problem,)
-    document = render_availability(available=problem is None, up_since=catalog.up_since, notes=notes)
-    return Response(document, media_type=XML)
 
 
 async def examples(request: Request) -> Response:
