@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -389,7 +389,7 @@ class Catalog:
         from catalog.ingest.paths import ingest_paths
 
         self.check_ready()
-        named = {} if program is None else {"program": program}
+        named: dict[str, Any] = {} if program is None else {"program": program}
         return ingest_paths(
             self.database,
             [Path(path) for path in paths],

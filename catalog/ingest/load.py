@@ -1,4 +1,4 @@
-"""Records into the database: each in a savepoint of its own, committed some hundreds at a time.
+"""Records into the database: in blocks what is plainly new, each other in a savepoint of its own.
 
 A record that lacks its parent is parked with the reason and tried again at the end of this and every later ingest,
 until nothing moves. So the order in which records arrive does not matter, and killing an ingest loses nothing that was
@@ -7,8 +7,11 @@ committed.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
+from collections.abc import Container, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -17,8 +20,9 @@ from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from catalog.errors import IntegrityError
+from catalog.ingest.blocks import BlockWriter
 from catalog.ingest.faults import ContradictionError, MissingParentError
-from catalog.ingest.manifest import parse_record
+from catalog.ingest.manifest import Entry, parse_record
 from catalog.ingest.packages import PackageWriter, Written
 from catalog.ingest.parents import Parents
 from catalog.ingest.records import PackageRecord
@@ -26,10 +30,17 @@ from catalog.ingest.report import Outcome, Problem, Report
 from catalog.opsdb.models import ParkedRecord
 from catalog.opsdb.refusals import translate_integrity
 
-__all__ = ["BATCH_RECORDS", "Loader"]
+__all__ = ["BATCH_RECORDS", "BLOCK_RECORDS", "Loader"]
 
 BATCH_RECORDS = 200
-"""Records to a transaction."""
+"""Records to a transaction, where each has a savepoint of its own."""
+
+BLOCK_RECORDS = 4_000
+"""Records to a block: those of them that are plainly new are written together and committed."""
+
+_BLOCK_SIZE = 8 * 2**20  # characters of records: what a block takes in memory
+_FIRST_BLOCK = 100
+_OBJECTS = 500_000  # more than a block makes
 
 
 class Loader:
@@ -39,16 +50,26 @@ class Loader:
         session: From ``Database.session()``; what it commits is resolved by whoever listens to it.
         report: Counts and reasons go there.
         create_instruments: Create instruments and modules that are not known.
+        block_records: Records to a block at most; with 1 each is loaded for itself.
     """
 
-    def __init__(self, session: Session, report: Report, *, create_instruments: bool = False) -> None:
+    def __init__(
+        self,
+        session: Session,
+        report: Report,
+        *,
+        create_instruments: bool = False,
+        block_records: int = BLOCK_RECORDS,
+    ) -> None:
         self._session = session
         self._report = report
         self._create_instruments = create_instruments
+        self._block_records = block_records
         self._notes: list[tuple[str, str]] = []
         note = lambda field, remark: self._notes.append((field, remark))  # noqa: E731
         self._parents = Parents(session, note)
         self._writer = PackageWriter(session, self._parents, note)
+        self._blocks = BlockWriter(session)
         self._pending = 0
 
     def __enter__(self) -> Self:
@@ -86,6 +107,17 @@ class Loader:
         self._advance()
         return written.outcome
 
+    def load_all(self, entries: Iterable[Entry]) -> Iterator[int]:
+        """Load what a manifest says, a block at a time, counted and reported as by `load`.
+
+        Yields:
+            How many entries a block had, when it is loaded.
+        """
+        with _seldom_collecting():
+            for block in _blocks(entries, self._block_records):
+                self._load_block(block)
+                yield len(block)
+
     def commit(self) -> None:
         """End the transaction; of a dry run nothing is kept, but the transaction goes on."""
         self._pending = 0
@@ -107,6 +139,36 @@ class Loader:
         self._session.execute(waiting, execution_options={"synchronize_session": False})
         self._report.waiting = self._session.scalar(sa.select(sa.func.count()).select_from(ParkedRecord)) or 0
         self.commit()
+
+    def _load_block(self, entries: Sequence[Entry]) -> None:
+        """Write what is plainly new together, then the others one by one.
+
+        If the database refuses the whole, its halves are tried: one row may be to blame, or another writer.
+        """
+        plain: Container[int] = ()
+        if len(entries) > 1:
+            block = self._blocks.plan([entry.record for entry in entries])
+            try:
+                with self._session.begin_nested():
+                    self._blocks.write(block, announce=not self._report.dry_run)
+            except (IntegrityError, sa.exc.DBAPIError):
+                middle = len(entries) // 2
+                self._load_block(entries[:middle])
+                self._load_block(entries[middle:])
+                return
+            plain = block.places
+            self._report.records += len(block.places)
+            self._report.outcomes["created"] += len(block.places)
+            self._report.files += len(block.files)
+            self.commit()
+        for place, entry in enumerate(entries):
+            if place in plain:
+                continue
+            if entry.record is None:
+                self._report.records += 1
+                self._report.refuse(*entry.problems)
+            else:
+                self.load(entry.record, entry.file, entry.line)
 
     def _attempt(self, record: PackageRecord, *, create: bool) -> Written:
         """Write a record in a savepoint; once more when another writer was faster with the same row."""
@@ -188,6 +250,31 @@ class Loader:
         self._session.execute(sa.delete(ParkedRecord).where(ParkedRecord.id == row.id))
         self._session.flush()
         return True
+
+
+@contextmanager
+def _seldom_collecting() -> Iterator[None]:
+    """Look for garbage in cycles less often: the many records and rows of a block have none."""
+    before = gc.get_threshold()
+    gc.set_threshold(_OBJECTS, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+def _blocks(entries: Iterable[Entry], records: int) -> Iterator[list[Entry]]:
+    """Entries in blocks that are bounded in number and size; the first are small: they may bring what others need."""
+    block: list[Entry] = []
+    size, most = 0, min(_FIRST_BLOCK, records)
+    for entry in entries:
+        block.append(entry)
+        size += entry.size
+        if len(block) >= most or size >= _BLOCK_SIZE:
+            yield block
+            block, size, most = [], 0, min(2 * most, records)
+    if block:
+        yield block
 
 
 def _place(origin: str) -> tuple[str, int | None]:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -34,6 +35,7 @@ _LONGEST = 64 * 2**20  # bytes of a line; a record with 100,000 files has about 
 _BATCH = 500
 _JSON_CELLS = ("files", "copies", "metadata.document")
 _SURROGATE = re.compile("[\ud800-\udfff]")  # how bytes that are not UTF-8 come in
+_NESTED = (dict, list, tuple)
 _ADAPTER = TypeAdapter(PackageRecord)
 
 
@@ -45,6 +47,8 @@ class Entry:
     line: int | None
     record: PackageRecord | None
     problems: tuple[Problem, ...] = ()
+    size: int = 0
+    """Characters of JSON that say the same: how much memory the record takes."""
 
 
 def read_manifest(path: Path) -> Iterator[Entry]:
@@ -63,7 +67,7 @@ def read_manifest(path: Path) -> Iterator[Entry]:
         yield _broken(path, None, None, f"the file cannot be read: {error.strerror or error}")
 
 
-def parse_record(values: Mapping[str, Any], *, strict: bool = True) -> PackageRecord:
+def parse_record(values: dict[str, Any], *, strict: bool = True) -> PackageRecord:
     """A record from plain values.
 
     Args:
@@ -73,17 +77,20 @@ def parse_record(values: Mapping[str, Any], *, strict: bool = True) -> PackageRe
     Raises:
         ValidationError: Says which fields are wrong, and why.
     """
+    return _validate(values, _ENCODER.encode(_prune(values)), strict=strict)
+
+
+def _validate(values: dict[str, Any], text: str, *, strict: bool) -> PackageRecord:
     scale = values.get("time_scale", "UTC")
     known = isinstance(scale, str) and scale in TIME_SCALES
-    text = json.dumps(_prune(values), default=_plain)
     return _ADAPTER.validate_json(text, strict=strict, context={"time_scale": scale if known else "UTC"})
 
 
-def _entry(path: Path, line: int, values: Any, *, strict: bool = True) -> Entry:
-    if not isinstance(values, dict):
-        return _broken(path, line, None, "expected a JSON object")
+def _entry(path: Path, line: int, values: dict[str, Any], *, strict: bool = True) -> Entry:
+    """The entry of values that have been pruned."""
     try:
-        return Entry(str(path), line, parse_record(values, strict=strict))
+        text = _ENCODER.encode(values)
+        return Entry(str(path), line, _validate(values, text, strict=strict), size=len(text))
     except ValidationError as error:
         problems = tuple(_problem(path, line, detail) for detail in error.errors(include_url=False)[:20])
         return Entry(str(path), line, None, problems)
@@ -109,12 +116,17 @@ def _broken(path: Path, line: int | None, field: str | None, reason: str) -> Ent
 
 def _prune(value: Any) -> Any:
     """The value without nulls, and without objects that hold nothing else: saying nothing is saying nothing."""
-    if isinstance(value, Mapping):
-        pruned = {key: _prune(part) for key, part in value.items() if part is not None}
-        return {key: part for key, part in pruned.items() if part != {} or value[key] == {}}
+    if isinstance(value, dict):
+        return {key: part for key, part in _pruned_items(value) if part != {} or value[key] == {}}
     if isinstance(value, list | tuple):
-        return [_prune(part) for part in value]
+        return [_prune(part) if isinstance(part, _NESTED) else part for part in value]
     return value
+
+
+def _pruned_items(value: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, part in value.items():
+        if part is not None:
+            yield key, _prune(part) if isinstance(part, _NESTED) else part
 
 
 def _plain(value: Any) -> Any:
@@ -126,6 +138,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return str(UUID(bytes=value)) if len(value) == 16 else value.hex()
     raise TypeError(f"a value of type {type(value).__name__} has no place in a record")
+
+
+_ENCODER = json.JSONEncoder(default=_plain)
 
 
 # JSON Lines
@@ -148,14 +163,16 @@ def _read_json_lines(path: Path) -> Iterator[Entry]:
 
 def _json_line(path: Path, number: int, text: bytes) -> Entry:
     try:
-        values = json.loads(text.decode("utf-8"), object_pairs_hook=_unique_keys, parse_constant=_no_constant)
+        values = _DECODER.decode(text.decode("utf-8"))
     except UnicodeDecodeError:
         return _broken(path, number, None, "the line is not UTF-8")
     except json.JSONDecodeError as error:
         return _broken(path, number, None, f"the line is not JSON: {error.msg} at character {error.pos + 1}")
     except (ValueError, RecursionError) as error:
         return _broken(path, number, None, f"the line is not JSON: {error}")
-    return _entry(path, number, values)
+    if not isinstance(values, dict):
+        return _broken(path, number, None, "expected a JSON object")
+    return _entry(path, number, _prune(values))
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -168,6 +185,9 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(text: str) -> None:
     raise ValueError(f"{text} is not a number in JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_no_constant)
 
 
 # CSV
@@ -211,32 +231,41 @@ def _csv_row(path: Path, number: int, header: list[str], row: list[str]) -> Entr
 
 
 def _flat_row(path: Path, number: int, cells: dict[str, Any], *, strict: bool) -> Entry:
-    """A row whose columns are dotted paths."""
+    """A row whose columns are dotted paths; its cells have been pruned."""
     values: dict[str, Any] = {}
     for name, cell in cells.items():
         if name in _JSON_CELLS and isinstance(cell, str):
             try:
-                cell = _json_cell(name, cell)
+                cell = _prune(_json_cell(name, cell))
             except (ValueError, RecursionError) as error:
                 return _broken(path, number, name, f"the cell is not JSON: {error}")
-        place, parts = values, name.split(".")
-        for part in parts[:-1]:
+            if cell is None:
+                continue
+        place, (parents, last) = values, _path(name)
+        for part in parents:
             place = place.setdefault(part, {})
             if not isinstance(place, dict):
                 return _broken(path, number, name, f"'{part}' is given as a whole and in parts")
-        if isinstance(place.get(parts[-1]), dict) or (isinstance(cell, dict) and parts[-1] in place):
+        if isinstance(place.get(last), dict) or (isinstance(cell, dict) and last in place):
             if not isinstance(cell, dict):
-                return _broken(path, number, name, f"'{parts[-1]}' is given as a whole and in parts")
-            cell = {**cell, **place[parts[-1]]}
-        place[parts[-1]] = cell
+                return _broken(path, number, name, f"'{last}' is given as a whole and in parts")
+            cell = {**cell, **place[last]}
+        place[last] = cell
     return _entry(path, number, values, strict=strict)
+
+
+@lru_cache(1_000)
+def _path(name: str) -> tuple[tuple[str, ...], str]:
+    """The parts of a dotted path: those above, and the last."""
+    *parents, last = name.split(".")
+    return tuple(parents), last
 
 
 def _json_cell(name: str, cell: str) -> Any:
     text = cell.strip()
     if name == "copies" and not text.startswith("["):
         return [part.strip() for part in text.split(";") if part.strip()]
-    return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
+    return _DECODER.decode(text)
 
 
 # Parquet
@@ -249,8 +278,7 @@ def _read_parquet(path: Path) -> Iterator[Entry]:
             for batch in file.iter_batches(batch_size=_BATCH):
                 for values in _to_microseconds(batch).to_pylist():
                     number += 1
-                    cells = _prune({name: cell for name, cell in values.items() if cell is not None})
-                    yield _flat_row(path, number, cells, strict=False)
+                    yield _flat_row(path, number, _prune(values), strict=False)
     except (pa.ArrowException, ValueError) as error:
         yield _broken(path, None, None, f"the file is not Parquet: {str(error).splitlines()[0]}")
 

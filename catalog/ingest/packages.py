@@ -25,7 +25,16 @@ from catalog.opsdb.models import (
     RawDataPackageMetadata,
 )
 
-__all__ = ["PackageWriter", "Written"]
+__all__ = [
+    "PackageWriter",
+    "Written",
+    "build_copy_values",
+    "build_file_values",
+    "build_metadata_values",
+    "build_package_values",
+    "identify_file",
+    "identify_package",
+]
 
 _OPEN = ("file_type", "start_time", "end_time", "exptime_s", "tar_offset")
 _LISTED = 500  # ids named one by one in a statement
@@ -69,7 +78,7 @@ class PackageWriter:
         execution = self._parents.execution(record.executed_obs_unit)
         if record.supersedes is not None and self._session.get(RawDataPackage, record.supersedes) is None:
             raise MissingParentError(f"the package {record.supersedes}, which is superseded, is not known")
-        identifier = record.id or build_package_id(execution.id, record.instrument, record.module, record.sequence)
+        identifier = identify_package(record)
         package = self._session.get(RawDataPackage, identifier)
         is_new = package is None
         is_closed = package is not None and package.checksum is not None and self._has_files(package)
@@ -101,24 +110,7 @@ class PackageWriter:
                 f"package {record.sequence} of this execution and module is {other}, not {identifier}; "
                 "another package of them has another sequence",
             )
-        path = record.relative_path or build_package_path(
-            execution.id, record.instrument, record.module, record.sequence
-        )
-        is_built = record.checksum is not None and record.size_bytes is not None
-        package = RawDataPackage(
-            id=identifier,
-            executed_obs_unit_id=execution.id,
-            instrument_module_id=module_id,
-            sequence=record.sequence,
-            name=record.name or posixpath.basename(path),
-            relative_path=path,
-            content_format=record.content_format,
-            size_bytes=record.size_bytes,
-            **_checksum(record),
-            state=record.state,
-            status=record.status or (Status.COMPLETED if is_built else Status.PENDING),
-            supersedes_id=record.supersedes,
-        )
+        package = RawDataPackage(**build_package_values(record, identifier, execution.id, module_id))
         self._session.add(package)
         return package
 
@@ -159,7 +151,7 @@ class PackageWriter:
         created, filled = 0, False
         for offset in range(0, len(record.files), _LISTED):
             part = record.files[offset : offset + _LISTED]
-            ids = [file.id or build_file_id(record.instrument, record.module, file.relative_path) for file in part]
+            ids = [identify_file(record, file) for file in part]
             known = self._known_files(ids, module_id, [file.relative_path for file in part])
             fresh: list[dict[str, Any]] = []
             for index, (file, identifier) in enumerate(zip(part, ids, strict=True), start=offset):
@@ -174,7 +166,9 @@ class PackageWriter:
                         f"the package {package.id} is built without the file '{file.relative_path}'",
                     )
                 else:
-                    fresh.append(_file_values(file, identifier, package))
+                    fresh.append(
+                        build_file_values(file, identifier, package.id, package.executed_obs_unit_id, module_id)
+                    )
             if fresh:
                 self._session.flush()
                 self._session.execute(sa.insert(RawDataFile), fresh)
@@ -248,7 +242,7 @@ class PackageWriter:
             for row in self._session.execute(sa.select(target, table.c.data_location_id).where(target.in_(some)))
         }
         fresh = [
-            _copy_values(copy, kind, identifier, location)
+            build_copy_values(copy, kind, identifier, location)
             for identifier, records in wanted.items()
             for copy in records
             for location in [self._parents.location(copy.location)]
@@ -262,25 +256,58 @@ class PackageWriter:
         """Whether the package had no metadata and has some now."""
         if record is None:
             return False
-        stated = {name: getattr(record, name) for name in sorted(record.stated())}
         row = self._session.get(RawDataPackageMetadata, package_id)
         if row is None:
-            self._session.add(RawDataPackageMetadata(raw_data_package_id=package_id, **stated))
+            self._session.add(RawDataPackageMetadata(**build_metadata_values(record, package_id)))
             self._session.flush()
             return True
-        for name, value in stated.items():
-            recorded = getattr(row, name)
+        for name in sorted(record.stated()):
+            recorded, value = getattr(row, name), getattr(record, name)
             if recorded != value and name != "generated_at":
                 self._note(f"metadata.{name}", f"recorded as {_shown(recorded)}: kept, not {_shown(value)}")
         return False
 
 
-def _file_values(file: FileRecord, identifier: UUID, package: RawDataPackage) -> dict[str, Any]:
+def identify_package(record: PackageRecord) -> UUID:
+    """As stated, else made of execution, module and sequence."""
+    execution = record.executed_obs_unit.id
+    return record.id or build_package_id(execution, record.instrument, record.module, record.sequence)
+
+
+def identify_file(record: PackageRecord, file: FileRecord) -> UUID:
+    """As stated, else made of module and path."""
+    return file.id or build_file_id(record.instrument, record.module, file.relative_path)
+
+
+def build_package_values(record: PackageRecord, identifier: UUID, execution_id: UUID, module_id: int) -> dict[str, Any]:
+    """Columns of a new package."""
+    path = record.relative_path or build_package_path(execution_id, record.instrument, record.module, record.sequence)
+    is_built = record.checksum is not None and record.size_bytes is not None
     return {
         "id": identifier,
-        "instrument_module_id": package.instrument_module_id,
-        "executed_obs_unit_id": package.executed_obs_unit_id,
-        "raw_data_package_id": package.id,
+        "executed_obs_unit_id": execution_id,
+        "instrument_module_id": module_id,
+        "sequence": record.sequence,
+        "name": record.name or posixpath.basename(path),
+        "relative_path": path,
+        "content_format": record.content_format,
+        "size_bytes": record.size_bytes,
+        **_checksum(record),
+        "state": record.state,
+        "status": record.status or (Status.COMPLETED if is_built else Status.PENDING),
+        "supersedes_id": record.supersedes,
+    }
+
+
+def build_file_values(
+    file: FileRecord, identifier: UUID, package_id: UUID, execution_id: UUID, module_id: int
+) -> dict[str, Any]:
+    """Columns of a new file of a package."""
+    return {
+        "id": identifier,
+        "instrument_module_id": module_id,
+        "executed_obs_unit_id": execution_id,
+        "raw_data_package_id": package_id,
         "name": file.name or posixpath.basename(file.relative_path),
         "relative_path": file.relative_path,
         "file_type": file.file_type,
@@ -293,7 +320,8 @@ def _file_values(file: FileRecord, identifier: UUID, package: RawDataPackage) ->
     }
 
 
-def _copy_values(copy: CopyRecord, kind: str, identifier: UUID, location_id: int) -> dict[str, Any]:
+def build_copy_values(copy: CopyRecord, kind: str, identifier: UUID, location_id: int) -> dict[str, Any]:
+    """Columns of a new copy of a ``raw_data_package`` or a ``raw_data_file``."""
     return {
         "type": f"{kind}_physical_copy",
         f"{kind}_id": identifier,
@@ -304,6 +332,12 @@ def _copy_values(copy: CopyRecord, kind: str, identifier: UUID, location_id: int
         "deleted_at": copy.deleted_at,
         **_checksum(copy),
     }
+
+
+def build_metadata_values(record: MetadataRecord, identifier: UUID) -> dict[str, Any]:
+    """Columns of the metadata of a package, as far as they are stated."""
+    stated = {name: getattr(record, name) for name in record.stated()}
+    return {"raw_data_package_id": identifier, "document": {}, **stated}
 
 
 def _checksum(record: PackageRecord | FileRecord | CopyRecord) -> dict[str, Any]:

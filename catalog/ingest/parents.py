@@ -45,7 +45,10 @@ from catalog.opsdb.models import (
     Telescope,
 )
 
-__all__ = ["Parents"]
+__all__ = ["EXECUTION_FACTS", "Parents", "build_execution_values", "stated_facts"]
+
+EXECUTION_FACTS = ("start_time", "end_time", "azimuth_deg", "elevation_deg", "pwv_mm")
+"""What is filled in of an execution as it becomes known."""
 
 _REMEMBERED = 20_000
 _NOWHERE = "unknown"
@@ -69,11 +72,13 @@ class Parents:
     Args:
         session: Creates within the caller's savepoint.
         note: Told field and remark where a definition differs from what is recorded.
+        creates: Whether what is not known is created, where a record defines it; else it counts as missing.
     """
 
-    def __init__(self, session: Session, note: Callable[[str, str], None]) -> None:
+    def __init__(self, session: Session, note: Callable[[str, str], None], *, creates: bool = True) -> None:
         self._session = session
         self._note = note
+        self._creates = creates
         self._known: dict[tuple[Any, ...], tuple[int, Mapping[str, Any]]] = {}
         self._fresh: list[tuple[Any, ...]] = []
 
@@ -120,29 +125,60 @@ class Parents:
         """
         field = "executed_obs_unit"
         row = self._session.get(ExecutedObsUnit, record.id)
-        stated = {name: getattr(record, name) for name in _OF_EXECUTION if getattr(record, name) is not None}
         if row is None:
             if record.obs_unit is None:
                 raise MissingParentError(f"the executed unit {record.id} is not known")
-            row = ExecutedObsUnit(id=record.id, obs_unit_id=self._obs_unit(record.obs_unit), **stated)
-            if record.execution_status is not None:
-                row.execution_status = record.execution_status
+            row = ExecutedObsUnit(**build_execution_values(record, self.obs_unit(record.obs_unit)))
             self._session.add(row)
             self._session.flush()
             return row
         if record.obs_unit is not None and row.obs_unit.name == record.obs_unit.name:
-            self._obs_unit(record.obs_unit)
+            self.obs_unit(record.obs_unit)
         elif record.obs_unit is not None:
             raise ContradictionError(
                 f"{field}.obs_unit.name",
                 f"the executed unit {record.id} belongs to '{row.obs_unit.name}', not to '{record.obs_unit.name}'",
             )
-        for name, value in stated.items():
+        for name, value in stated_facts(record).items():
             if getattr(row, name) is None:
                 setattr(row, name, value)
             elif getattr(row, name) != value:
                 self._note(f"{field}.{name}", f"recorded as {_shown(getattr(row, name))}: kept, not {_shown(value)}")
         return row
+
+    def obs_unit(self, record: ObsUnitRecord) -> int:
+        """Id of a planned observation.
+
+        Raises:
+            MissingParentError: It is not known and the record does not define it, or what it refers to is not known.
+        """
+        query = sa.select(ObsUnit).where(ObsUnit.name == record.name)
+
+        def build() -> ObsUnit:
+            if record.program is None:
+                raise MissingParentError(f"the observation '{record.name}' is not known")
+            program = self._program(record.program)
+            return ObsUnit(
+                **_column_values(ObsUnit, record),
+                observing_program_id=program,
+                sub_observing_program_id=record.sub_program and self._sub_program(program, record),
+                source_id=record.source and self._source(record.source),
+                obs_mode_id=self._named(ObsMode, "observing mode", record.obs_mode),
+                observation_configuration_id=self._named(
+                    ObservationConfiguration, "observation configuration", record.configuration
+                ),
+            )
+
+        stated = {} if record.is_reference else _column_values(ObsUnit, record)
+        links = {"program": "short_name", "sub_program": "short_name", "source": "name"}
+        stated |= {link: getattr(part, key) for link, key in links.items() if (part := getattr(record, link))}
+        field = "executed_obs_unit.obs_unit"
+        identifier, recorded = self._find(("obs_unit", record.name), query, build, stated, field, links)
+        if record.program is not None and recorded["program"] == record.program.short_name:
+            self._program(record.program)
+        if record.source is not None and recorded["source"] == record.source.name:
+            self._source(record.source)
+        return identifier
 
     def location(self, record: LocationRecord) -> int:
         """Id of a location.
@@ -193,35 +229,6 @@ class Parents:
             return Site(key=record.site, name=record.site_name, country=record.country)
 
         return self._find(("site", record.site), query, build)[0]
-
-    def _obs_unit(self, record: ObsUnitRecord) -> int:
-        query = sa.select(ObsUnit).where(ObsUnit.name == record.name)
-
-        def build() -> ObsUnit:
-            if record.program is None:
-                raise MissingParentError(f"the observation '{record.name}' is not known")
-            program = self._program(record.program)
-            return ObsUnit(
-                **_column_values(ObsUnit, record),
-                observing_program_id=program,
-                sub_observing_program_id=record.sub_program and self._sub_program(program, record),
-                source_id=record.source and self._source(record.source),
-                obs_mode_id=self._named(ObsMode, "observing mode", record.obs_mode),
-                observation_configuration_id=self._named(
-                    ObservationConfiguration, "observation configuration", record.configuration
-                ),
-            )
-
-        stated = {} if record.is_reference else _column_values(ObsUnit, record)
-        links = {"program": "short_name", "sub_program": "short_name", "source": "name"}
-        stated |= {link: getattr(part, key) for link, key in links.items() if (part := getattr(record, link))}
-        field = "executed_obs_unit.obs_unit"
-        identifier, recorded = self._find(("obs_unit", record.name), query, build, stated, field, links)
-        if record.program is not None and recorded["program"] == record.program.short_name:
-            self._program(record.program)
-        if record.source is not None and recorded["source"] == record.source.name:
-            self._source(record.source)
-        return identifier
 
     def _program(self, record: ProgramRecord) -> int:
         query = sa.select(ObservingProgram).where(ObservingProgram.short_name == record.short_name)
@@ -296,6 +303,8 @@ class Parents:
         known = self._known.get(key)
         if known is None:
             row = self._session.scalar(query)
+            if row is None and not self._creates:
+                raise MissingParentError(f"{' '.join(map(str, key))} is not known")
             if row is None:
                 row = build()
                 self._session.add(row)
@@ -309,7 +318,15 @@ class Parents:
         return known
 
 
-_OF_EXECUTION = ("start_time", "end_time", "azimuth_deg", "elevation_deg", "pwv_mm")
+def stated_facts(record: ExecutedObsUnitRecord) -> dict[str, Any]:
+    """What a record says of `EXECUTION_FACTS`."""
+    return {name: value for name in EXECUTION_FACTS if (value := getattr(record, name)) is not None}
+
+
+def build_execution_values(record: ExecutedObsUnitRecord, obs_unit_id: int) -> dict[str, Any]:
+    """Columns of a new execution."""
+    values = {"id": record.id, "obs_unit_id": obs_unit_id, **stated_facts(record)}
+    return values if record.execution_status is None else values | {"execution_status": record.execution_status}
 
 
 def _column_values(model: type[Any], record: Any) -> dict[str, Any]:

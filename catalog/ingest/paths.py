@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from catalog.db import Database
 from catalog.errors import UsageError
-from catalog.ingest.load import Loader
+from catalog.ingest.load import BLOCK_RECORDS, Loader
 from catalog.ingest.manifest import MANIFEST_SUFFIXES, read_manifest
 from catalog.ingest.observations import FitsTree
 from catalog.ingest.report import IngestSummary, Report
@@ -36,11 +36,13 @@ def ingest_paths(
     location: str | None = None,
     progress: Progress | None = None,
     session_factory: Callable[[], Session] | None = None,
+    block_records: int = BLOCK_RECORDS,
 ) -> IngestSummary:
     """Record what manifests and FITS files say.
 
-    Each record has a savepoint of its own; they are committed some hundreds at a time, packages of FITS files one by
-    one. Repeating an ingest changes nothing.
+    Of a manifest, what is plainly new is written and committed some thousand records at a time; every other record has
+    a savepoint of its own, and some hundreds are committed at a time. Packages of FITS files are committed one by one.
+    Repeating an ingest changes nothing.
 
     Args:
         database: The owner's.
@@ -54,6 +56,8 @@ def ingest_paths(
             None. Created if it is not known.
         progress: Told how far it is.
         session_factory: Makes the session; ``database.session`` when None.
+        block_records: Records of a manifest to a block at most; with 1 each is loaded for itself. What comes of it is
+            the same.
 
     Raises:
         UsageError: A path does not exist or is nothing that can be ingested; nothing has been done.
@@ -62,7 +66,7 @@ def ingest_paths(
     checked = [_check(path) for path in paths]
     report = Report(dry_run=dry_run)
     session = (session_factory or database.session)()
-    with Loader(session, report, create_instruments=create_instruments) as loader:
+    with Loader(session, report, create_instruments=create_instruments, block_records=block_records) as loader:
         run = _Run(session, loader, report, program=program, location=location, tar_dir=tar_dir, progress=progress)
         try:
             run.ingest(checked)
@@ -107,13 +111,9 @@ class _Run:
         self._loader.retry_parked()
 
     def _manifest(self, path: Path) -> None:
-        for entry in read_manifest(path):
-            if entry.record is None:
-                self._report.records += 1
-                self._report.refuse(*entry.problems)
-            else:
-                self._loader.load(entry.record, entry.file, entry.line)
-            self._advance()
+        for count in self._loader.load_all(read_manifest(path)):
+            for _ in range(count):
+                self._advance()
         self._loader.commit()
 
     def _tree(self, root: Path) -> None:

@@ -13,16 +13,24 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, SessionTransaction
 
 from catalog.db import Database
-from catalog.obscore.plan import follow_plan_changes, plan_parts, resolve_plan_part
+from catalog.obscore.plan import (
+    follow_plan_changes,
+    plan_parts,
+    resolve_executions,
+    resolve_plan_part,
+    resolve_plans_of,
+)
 from catalog.obscore.resolve import (
     ResolveSummary,
     every_package,
     is_up_to_date,
+    listed_packages,
     lock_resolver,
     mark_up_to_date,
     resolve,
     resolve_packages,
 )
+from catalog.opsdb.announced import Announced, take_announced, takes_announcements
 from catalog.opsdb.models import RawDataPackage, ResolveCause, ResolveQueue
 from catalog.opsdb.routes import follow_causes
 from catalog.opsdb.schema import operations_attached
@@ -46,6 +54,7 @@ def keep_resolved(session: Session) -> Session:
     Returns:
         The same session.
     """
+    takes_announcements(session)
     sa.event.listen(session, "after_begin", _note_baseline)
     sa.event.listen(session, "before_commit", resolve_own_changes)
     return session
@@ -54,13 +63,27 @@ def keep_resolved(session: Session) -> Session:
 def resolve_own_changes(session: Session) -> None:
     """Flush a session and resolve the packages that its transaction has touched; nothing at the end of a savepoint.
 
-    Its lines are, on PostgreSQL, those with this transaction's time; on SQLite, where one transaction writes at a
-    time, those after the ones that were there when it began.
+    New ones that were written in bulk have been announced, the others are queued. The session's own lines are, on
+    PostgreSQL, those with this transaction's time; on SQLite, where one transaction writes at a time, those after the
+    ones that were there when it began.
     """
     if session.in_nested_transaction():
         return
     session.flush()
-    _work_off(session.connection(), lambda lines: _own(session, lines), None)
+    connection = session.connection()
+    _work_off(connection, lambda lines: _own(session, lines), None)
+    _resolve_announced(connection, take_announced(session))
+
+
+def _resolve_announced(connection: sa.Connection, announced: Announced) -> None:
+    """Resolve what is new and has queued nothing."""
+    executions = set(announced.executions)
+    if executions:
+        lock_resolver(connection)
+    for condition in listed_packages(announced.packages):
+        executions |= resolve_packages(connection, condition)[1]
+    resolve_executions(connection, executions)
+    resolve_plans_of(connection, announced.executions)
 
 
 def resolve_queued(connection: sa.Connection, limit: int | None = None) -> ResolveSummary:
@@ -179,6 +202,9 @@ def _own(session: Session, lines: _Lines) -> sa.ColumnElement[bool]:
 
 def _note_baseline(session: Session, transaction: SessionTransaction, connection: sa.Connection) -> None:
     """Remember the last lines that were there when the transaction began."""
-    if not transaction.nested and connection.dialect.name == "sqlite":
+    if transaction.nested:
+        return
+    take_announced(session)  # of a transaction that was rolled back
+    if connection.dialect.name == "sqlite":
         for kind in _KINDS:
             session.info[kind] = connection.scalar(sa.select(sa.func.max(kind.seq))) or 0

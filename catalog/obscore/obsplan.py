@@ -61,6 +61,7 @@ def obsplan_rows() -> ResolvedTable:
     return ResolvedTable(obsplan(), "obsplan_key", "obsplan_position", "obsplan_region", "obsplan_layout")
 
 
+@cache
 def obsplan_columns() -> tuple[str, ...]:
     """Columns of a row but for the key."""
     return tuple(column.name for column in obsplan().columns)[1:]

@@ -7,7 +7,7 @@ by the same lines that lead the resolver of packages (`catalog.opsdb.routes`).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -15,8 +15,9 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from catalog.db.keys import is_one_of
 from catalog.db.listed import listed
-from catalog.db.parts import among, ranges, within
+from catalog.db.parts import ranges, within
 from catalog.obscore.inputs import Condition
 from catalog.obscore.obsplan import obsplan, obsplan_columns, obsplan_rows
 from catalog.obscore.plan_rows import fresh_executions, fresh_plans
@@ -39,6 +40,7 @@ __all__ = [
     "resolve_executions",
     "resolve_plan",
     "resolve_plan_part",
+    "resolve_plans_of",
 ]
 
 _AT_ONCE = 10_000  # executions worked on at once
@@ -84,7 +86,7 @@ def resolve_plan(connection: sa.Connection) -> None:
 
 def resolve_executions(connection: sa.Connection, execution_ids: Iterable[UUID]) -> None:
     """Bring the rows of executions up to date: those that are performed or aborted have one, others have none."""
-    for ids in listed(sorted(set(execution_ids))):
+    for ids in listed(sorted(set(execution_ids)), _AT_ONCE):
         resolve_plan_part(connection, _executions_among(ids))
 
 
@@ -109,7 +111,17 @@ def follow_plan_changes(connection: sa.Connection, which: Sequence[int]) -> None
         units |= _units(connection, _ROUTES[entity], {int(key) for key in changed[entity]})
     plans = units | {int(key) for key in changed["obs_unit_slot"]} | _units_of(connection, executions)
     resolve_executions(connection, executions | _executions_of(connection, units))
-    for ids in listed(sorted(plans)):
+    _resolve_plans(connection, plans)
+
+
+def resolve_plans_of(connection: sa.Connection, execution_ids: Collection[UUID]) -> None:
+    """Bring the rows up to date of what is still to come of the units of executions."""
+    _resolve_plans(connection, _units_of(connection, execution_ids))
+
+
+def _resolve_plans(connection: sa.Connection, unit_ids: Iterable[int]) -> None:
+    """Bring the rows up to date of what is still to come of units."""
+    for ids in listed(sorted(unit_ids), _AT_ONCE):
         resolve_plan_part(connection, _plans_among(ids))
 
 
@@ -163,13 +175,13 @@ def _executions_between(low: UUID | None, high: UUID | None) -> PlanPart:
 
 
 def _executions_among(ids: Sequence[UUID]) -> PlanPart:
-    stored = obsplan().c.obs_id.in_([str(one) for one in ids])
-    return PlanPart(fresh_executions, partial(among, keys=ids), stored)
+    stored = is_one_of(obsplan().c.obs_id, [str(one) for one in ids])
+    return PlanPart(fresh_executions, partial(is_one_of, keys=ids), stored)
 
 
 def _plans_among(ids: Sequence[int]) -> PlanPart:
-    stored = sa.and_(obsplan().c.obs_unit_id.in_(ids), _is_plan())
-    return PlanPart(fresh_plans, partial(among, keys=ids), stored)
+    stored = sa.and_(is_one_of(obsplan().c.obs_unit_id, ids), _is_plan())
+    return PlanPart(fresh_plans, partial(is_one_of, keys=ids), stored)
 
 
 def _is_plan() -> sa.ColumnElement[bool]:
@@ -186,12 +198,13 @@ def _units(connection: sa.Connection, route: _Route, keys: set[int]) -> set[int]
     return found
 
 
-def _units_of(connection: sa.Connection, executions: set[UUID]) -> set[int]:
+def _units_of(connection: sa.Connection, executions: Collection[UUID]) -> set[int]:
     """Units that executions belong to, or belonged to when they were last resolved."""
     found: set[int] = set()
-    for some in listed(sorted(executions)):
-        found |= set(connection.scalars(sa.select(_EXECUTED.c.obs_unit_id).where(_EXECUTED.c.id.in_(some))))
-        before = sa.select(obsplan().c.obs_unit_id).where(obsplan().c.obs_id.in_([str(one) for one in some]))
+    for some in listed(sorted(executions), _AT_ONCE):
+        units = sa.select(_EXECUTED.c.obs_unit_id).distinct().where(is_one_of(_EXECUTED.c.id, some))
+        found |= set(connection.scalars(units))
+        before = sa.select(obsplan().c.obs_unit_id).distinct().where(is_one_of(obsplan().c.obs_id, some))
         found |= set(connection.scalars(before))
     return found
 

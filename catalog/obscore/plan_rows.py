@@ -49,7 +49,7 @@ from catalog.opsdb.models import (
     Telescope,
     obs_unit_module_configuration,
 )
-from catalog.vo.time import to_mjd
+from catalog.vo.time import datetime_to_mjd, to_mjd
 
 __all__ = ["DONE", "fresh_executions", "fresh_plans"]
 
@@ -83,8 +83,10 @@ _SETUP = InstrumentModuleConfiguration.__table__.alias("module_setup")
 def fresh_executions(connection: sa.Connection, condition: Condition) -> list[Row]:
     """Rows of the executions meant by a condition on their ids, in the order of `obsplan_columns`."""
     known: dict[str, list[_Part]] = defaultdict(list)
-    for part in connection.execute(_packages_select(condition)).mappings():
-        known[part["obs_id"]].append(dict(part))
+    packages = connection.execute(_packages_select(condition))
+    names = list(packages.keys())
+    for row in packages.all():
+        known[row[0]].append(dict(zip(names, row, strict=True)))
     columns = {
         "obs_id": sa.cast(UNIT.c.id, sa.Text()),
         "status": _text(UNIT.c.execution_status),
@@ -342,7 +344,7 @@ def _first(*values: float | None) -> Any:
 
 
 def _mjd(moment: Any) -> float | None:
-    return None if moment is None else float(to_mjd([moment])[0])
+    return None if moment is None else datetime_to_mjd(moment)
 
 
 def _text(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:

@@ -17,8 +17,9 @@ from uuid import UUID
 import numpy as np
 import sqlalchemy as sa
 
+from catalog.db.keys import is_one_of
 from catalog.db.listed import listed
-from catalog.db.parts import among, ranges, within
+from catalog.db.parts import ranges, within
 from catalog.obscore.batch import Batch
 from catalog.obscore.inputs import (
     METADATA,
@@ -209,8 +210,8 @@ def every_package(connection: sa.Connection, size: int = BATCH_PACKAGES) -> Iter
 
 def listed_packages(package_ids: Iterable[UUID]) -> Iterator[Condition]:
     """Conditions that together mean the packages of a list."""
-    for ids in listed(package_ids):
-        yield partial(among, keys=ids)
+    for ids in listed(package_ids, BATCH_PACKAGES):
+        yield partial(is_one_of, keys=ids)
 
 
 def _identify(connection: sa.Connection, publication: Publication, condition: Condition) -> None:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 
-from catalog.db.bulk import copy_rows
+from catalog.db.bulk import copy_columns, copy_rows
 from catalog.db.listed import listed
 from catalog.opsdb.models import PublicationSetting
 from catalog.opsdb.models.declarative import OUR_SCHEMA
@@ -143,14 +143,13 @@ class ResolvedTable:
         """
         if not rows:
             return
-        schemas = connection.get_execution_options().get("schema_translate_map") or {}
-        copy_rows(connection, self.table, names, rows, schemas=schemas)
+        copy_columns(connection, self.table, dict(zip(names, zip(*rows, strict=True), strict=True)))
         if connection.dialect.name == "sqlite":
             for name, columns, build in (
                 (self.positions, VECTOR_COLUMNS, _point_box),
                 (self.regions, CAP_COLUMNS, unit_box),
             ):
-                self._index(connection, _rtree(name), names.index(columns[0]), build, rows, schemas)
+                self._index(connection, _rtree(name), names.index(columns[0]), build, rows)
 
     @staticmethod
     def _index(
@@ -159,10 +158,9 @@ class ResolvedTable:
         first: int,
         build: Callable[[float, float, float], tuple[float, ...]],
         rows: Sequence[Row],
-        schemas: dict[str | None, str | None],
     ) -> None:
         boxes = ((row[0], *build(*map(_number, row[first : first + 3]))) for row in rows if row[first] is not None)
-        copy_rows(connection, index, [column.name for column in index.c], boxes, schemas=schemas)
+        copy_rows(connection, index, [column.name for column in index.c], boxes, schemas={})
 
     def _spatial_indexes(self, dialect: str) -> tuple[str, ...]:
         """DDL of the spatial indexes; pgSphere's circles reach 90 degrees: wider ones have an index of their own."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import posixpath
 from collections.abc import Iterable
+from functools import lru_cache
 from uuid import UUID, uuid5
 
 __all__ = [
@@ -53,6 +54,7 @@ def _identity(*parts: str | int) -> UUID:
     return uuid5(NAMESPACE, json.dumps(parts, ensure_ascii=True, separators=(",", ":")))
 
 
+@lru_cache(1_000)
 def _slug(text: str) -> str:
     """A word fit for a part of a path."""
     return "".join(c if c.isascii() and (c.isalnum() or c in "-_+") else "_" for c in text)[:80] or "_"

@@ -20,6 +20,7 @@ from erfa import ufunc as erfa_ufunc  # the plain functions: they neither warn n
 
 __all__ = [
     "TIME_SCALES",
+    "datetime_to_mjd",
     "format_timestamp",
     "mjd_to_datetime",
     "mjd_to_datetime64",
@@ -75,6 +76,12 @@ def to_mjd(times: _Times | Sequence[datetime | None]) -> _Floats:
     return mjd
 
 
+def datetime_to_mjd(moment: datetime) -> float:
+    """One time as MJD (UTC), as `to_mjd` has it; a naive one counts as UTC."""
+    since = moment.replace(tzinfo=UTC) - _EPOCH if moment.tzinfo is None else moment - _EPOCH
+    return (since.days + _MJD_OF_UNIX_EPOCH) + (since.seconds * 1_000_000 + since.microseconds) / _DAY
+
+
 def mjd_to_datetime64(mjd: npt.ArrayLike) -> _Times:
     """MJD (UTC) as ``datetime64[us]``, rounded to the microsecond; NaT for NaN and outside of the years 1 to 9999.
 
@@ -119,6 +126,8 @@ def to_utc(value: datetime, scale: str = "UTC") -> datetime:
         if name not in _UTC_LIKE:
             raise ValueError(f"'{value.isoformat()}' states a time zone, so it cannot be counted in {name}")
         return value.astimezone(UTC)
+    if name in _UTC_LIKE:
+        return value.replace(tzinfo=UTC, fold=0)
     moment = to_utc64(np.array(value, dtype="datetime64[us]"), name)
     return _EPOCH + timedelta(microseconds=int(moment.astype(np.int64)))
 

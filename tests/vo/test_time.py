@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from catalog.vo.time import (
     TIME_SCALES,
+    datetime_to_mjd,
     format_timestamp,
     mjd_to_datetime,
     mjd_to_datetime64,
@@ -56,6 +57,11 @@ def test_mjd_of_any_year_stays_within_a_millisecond(moment: datetime) -> None:
     again = mjd_to_datetime(float(to_mjd([moment])[0]))
     assert again is not None
     assert abs(again - moment.replace(tzinfo=UTC)) < timedelta(milliseconds=1)
+
+
+@given(st.datetimes(timezones=st.none() | st.timezones()))
+def test_one_mjd_is_that_of_many(moment: datetime) -> None:
+    assert datetime_to_mjd(moment) == to_mjd([moment])[0]
 
 
 def test_known_mjd() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, ValidationError, model_validator
 
 from catalog.ingest.records.values import Checksum, Count, Instant, Name, Record, Text, check_checksum
 from catalog.opsdb.enums import ChecksumAlgorithm, LocationType, PhysicalCopyStatus, StorageType, Verification
@@ -70,12 +71,19 @@ _LOCATION_SPECIAL = set().union(*_LOCATION_FIELDS.values())
 
 def _split_location(value: Any) -> Any:
     """``SITE/NAME`` as the object that it abbreviates."""
-    if isinstance(value, str):
-        site, slash, name = value.partition("/")
-        if not slash:
-            raise ValueError(f"'{value}' is not a location: expected SITE/NAME")
+    return _reference(value) if isinstance(value, str) else value
+
+
+@lru_cache(10_000)
+def _reference(text: str) -> LocationRecord | dict[str, str]:
+    """The location that a text refers to, as thousands of copies do; the model tells what is wrong with it."""
+    site, slash, name = text.partition("/")
+    if not slash:
+        raise ValueError(f"'{text}' is not a location: expected SITE/NAME")
+    try:
+        return LocationRecord(site=site, name=name)
+    except ValidationError:
         return {"site": site, "name": name}
-    return value
 
 
 class CopyRecord(Record):

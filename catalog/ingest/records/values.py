@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
@@ -37,6 +38,8 @@ _DIGITS = {
     ChecksumAlgorithm.CRC32C: 8,
     ChecksumAlgorithm.ADLER32: 8,
 }
+_HEXADECIMAL = re.compile(r"[0-9a-fA-F]+")
+_OFFSET = re.compile(r"[0-9][+-][0-9]{2}:[0-9]{2}$")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _CONTROL_BUT_LINES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -53,7 +56,7 @@ class Record(BaseModel):
 
     def stated(self) -> set[str]:
         """Names of the fields that hold something."""
-        return {name for name in type(self).model_fields if getattr(self, name) is not None}
+        return {name for name, value in vars(self).items() if value is not None}
 
     @classmethod
     def _key_fields(cls) -> frozenset[str]:
@@ -118,7 +121,7 @@ def _lines(value: str) -> str:
 
 
 def _hexadecimal(value: str) -> str:
-    if not re.fullmatch(r"[0-9a-fA-F]+", value):
+    if not _HEXADECIMAL.fullmatch(value):
         raise ValueError("a checksum is written in hexadecimal digits")
     return value.lower()
 
@@ -130,12 +133,18 @@ def _read_instant(value: Any, info: ValidationInfo) -> Any:
         return to_utc(value, scale if value.tzinfo is None else "UTC")
     if not isinstance(value, str):
         raise ValueError("a time is written as YYYY-MM-DDThh:mm:ss[.SSS], with Z or an offset if it has a zone")
-    if re.search(r"[0-9][+-][0-9]{2}:[0-9]{2}$", value):
+    return _parse_instant(value, scale)
+
+
+@lru_cache(10_000)
+def _parse_instant(text: str, scale: str) -> datetime:
+    """A time that is written down; the packages of an execution state the same ones."""
+    if _OFFSET.search(text):
         try:
-            return datetime.fromisoformat(value).astimezone(UTC)
+            return datetime.fromisoformat(text).astimezone(UTC)
         except (ValueError, OverflowError):
-            raise ValueError(f"'{value}' is not a time that exists") from None
-    return parse_timestamp(value.replace(" ", "T", 1), scale="UTC" if value.endswith("Z") else scale)
+            raise ValueError(f"'{text}' is not a time that exists") from None
+    return parse_timestamp(text.replace(" ", "T", 1), scale="UTC" if text.endswith("Z") else scale)
 
 
 Name = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_one_line)]

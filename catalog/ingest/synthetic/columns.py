@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
-__all__ = ["ColumnBatch", "from_records", "or_null", "stored_form"]
+__all__ = ["ColumnBatch", "from_records", "or_null"]
 
 _Array = npt.NDArray[Any]
 
@@ -39,7 +39,7 @@ class ColumnBatch:
         return ColumnBatch(self.table, {name: values[which] for name, values in self.columns.items()})
 
     def rows(self) -> Iterator[tuple[object, ...]]:
-        """Rows in the form in which both engines store them; see `stored_form`."""
+        """Rows in the form in which both engines store them; see `catalog.db.bulk.stored_form`."""
         return zip(*(_values(column) for column in self.columns.values()), strict=True)
 
 
@@ -61,17 +61,6 @@ def or_null(condition: npt.NDArray[np.bool_], values: object) -> npt.NDArray[np.
     chosen = np.full(len(condition), None, dtype=object)
     chosen[condition] = np.broadcast_to(np.asarray(values, dtype=object), len(condition))[condition]
     return chosen
-
-
-def stored_form(table: sa.Table) -> sa.Table:
-    """The table with plain column types, so that values already in their stored form pass unconverted.
-
-    UUIDs are hyphenated lower-case text, times ``YYYY-MM-DDThh:mm:ss.ffffff`` in UTC, enums and JSON text: SQLite
-    stores just that, and PostgreSQL's COPY reads it. Converting a dozen million cells one by one would take longer
-    than all the rest of a load.
-    """
-    columns = [sa.Column(column.name, sa.types.NullType()) for column in table.columns]
-    return sa.Table(table.name, sa.MetaData(), *columns, schema=table.schema)
 
 
 def _values(column: _Array) -> list[object]:

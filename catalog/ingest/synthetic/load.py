@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, replace
 import sqlalchemy as sa
 
 from catalog.db import Database
+from catalog.db.bulk import stored_form
 from catalog.errors import UsageError
-from catalog.ingest.synthetic.columns import ColumnBatch, stored_form
+from catalog.ingest.synthetic.columns import ColumnBatch
 from catalog.ingest.synthetic.observatory import SyntheticObservatory
 from catalog.opsdb.models import OpsBase, OurBase
 from catalog.opsdb.triggers import queue_suspended
