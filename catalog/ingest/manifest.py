@@ -116,17 +116,18 @@ def _broken(path: Path, line: int | None, field: str | None, reason: str) -> Ent
 
 def _prune(value: Any) -> Any:
     """The value without nulls, and without objects that hold nothing else: saying nothing is saying nothing."""
-    if isinstance(value, dict):
-        return {key: part for key, part in _pruned_items(value) if part != {} or value[key] == {}}
     if isinstance(value, list | tuple):
         return [_prune(part) if isinstance(part, _NESTED) else part for part in value]
-    return value
-
-
-def _pruned_items(value: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    if not isinstance(value, dict):
+        return value
+    pruned = {}
     for key, part in value.items():
-        if part is not None:
-            yield key, _prune(part) if isinstance(part, _NESTED) else part
+        if part is None:
+            continue
+        kept = _prune(part) if isinstance(part, _NESTED) else part
+        if kept != {} or part == {}:
+            pruned[key] = kept
+    return pruned
 
 
 def _plain(value: Any) -> Any:

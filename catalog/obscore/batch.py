@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
@@ -76,9 +75,12 @@ class Batch:
 
 def as_cells(values: Values) -> Sequence[object]:
     """Doubles as Python numbers with None for what is not finite; other columns as they are."""
-    if isinstance(values, np.ndarray):
-        return [value if math.isfinite(value) else None for value in values.tolist()]
-    return values
+    if not isinstance(values, np.ndarray):
+        return values
+    cells: list[object] = values.tolist()
+    for row in np.flatnonzero(~np.isfinite(values)).tolist():
+        cells[row] = None
+    return cells
 
 
 def first_of(*columns: Floats) -> Floats:

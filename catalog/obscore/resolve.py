@@ -129,7 +129,7 @@ def resolve_packages(connection: sa.Connection, condition: Condition) -> tuple[R
     changed, before = package_rows().update(connection, names, stored, fresh, stamp=(datetime.now(UTC),))
     resolved = connection.scalar(sa.select(sa.func.count()).select_from(PACKAGE).where(condition(PACKAGE.c.id)))
     place = column_names().index("obs_id")
-    executions = {UUID(str(row[place])) for row in (*changed.values(), *before)}
+    executions = {UUID(text) for text in {str(row[place]) for row in (*changed.values(), *before)}}
     return ResolveSummary(resolved or 0, len(changed), len(stored.keys() - fresh.keys())), executions
 
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 import copy
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +24,7 @@ import sqlalchemy as sa
 from catalog.db import Database
 from catalog.ingest.report import IngestSummary
 from catalog.obscore.comparison import compare_with_fresh
-from catalog.opsdb.models import OpsBase, PackagePublication, ResolveCause, ResolveQueue
+from catalog.opsdb.models import OpsBase, PackagePublication, RawDataPackage, ResolveCause, ResolveQueue
 from catalog.opsdb.triggers.dialect import execute, refuse
 
 Record = dict[str, Any]
@@ -190,7 +195,7 @@ def test_a_mixed_manifest_ends_alike_in_blocks_and_record_by_record(
 ) -> None:
     path = write(tmp_path / "m.jsonl", mixed())
     ends, summaries, inserts = [], [], []
-    for records in (1, 4000, 7):
+    for records in (1, 2000, 7):
         with known(tmp_path / str(records)) as database, counting_inserts(database) as found:
             options = {"create_instruments": create_instruments, "dry_run": dry_run, "block_records": records}
             summaries.append(ingest(database, path, **options))
@@ -265,3 +270,66 @@ def test_a_session_that_resolves_nothing_leaves_new_packages_in_the_queue(
             queued = set(connection.scalars(sa.select(ResolveQueue.raw_data_package_id)))
             assert len(queued) == 10
             assert connection.scalar(sa.select(sa.func.count(ResolveCause.seq))) == 10
+
+
+def test_two_ingests_of_one_manifest_at_once_end_as_one(
+    known: Any, ingest: Ingest, content: Content, tmp_path: Path
+) -> None:
+    """Each meets blocks that the other has just written, or is about to."""
+    path = write(tmp_path / "m.jsonl", mixed() + [package(number, "HFA") for number in range(30, 200)])
+    with known(tmp_path / "one") as database:
+        alone = ingest(database, path)
+        end = state(database, content)
+    with known(tmp_path / "two") as database, ThreadPoolExecutor(2) as pool:
+        together = threading.Barrier(2)
+
+        def begin() -> IngestSummary:
+            together.wait()
+            return ingest(database, path, block_records=50)
+
+        both = [run.result() for run in [pool.submit(begin), pool.submit(begin)]]
+        assert {**state(database, content), "parked": None} == {**end, "parked": None}
+    assert sum(summary.created for summary in both) == alone.created
+    assert {summary.refused for summary in both} == {alone.refused}
+
+
+def test_a_killed_ingest_goes_on_where_it_was(known: Any, ingest: Ingest, content: Content, tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "m.jsonl", [package(number, module) for number in range(30, 230) for module in ("LFA", "HFA")]
+    )
+    with known(tmp_path / "whole") as database:
+        assert ingest(database, path).created == 400
+        end = state(database, content)
+    with known(tmp_path / "killed") as database:
+        address = database.engine.url.render_as_string(hide_password=False)
+        killed = subprocess.run([sys.executable, "-c", KILLED, address, path], timeout=120, check=False)
+        assert killed.returncode == -signal.SIGKILL
+        with database.engine.connect() as connection:
+            assert connection.scalar(sa.select(sa.func.count(RawDataPackage.id))) == 4 + 100
+        summary = ingest(database, path)
+        assert (summary.created, summary.unchanged) == (300, 100)
+        assert state(database, content) == end
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import sqlalchemy as sa
+from catalog.db import Database
+from catalog.ingest.paths import ingest_paths
+from catalog.obscore.freshness import keep_resolved
+
+commits = []
+
+def kill(session):
+    if not session.in_nested_transaction():
+        commits.append(session)
+        if len(commits) == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+with Database(sys.argv[1]) as database:
+    session = keep_resolved(database.session())
+    sa.event.listen(session, "before_commit", kill)
+    ingest_paths(database, [Path(sys.argv[2])], session_factory=lambda: session)
+"""
+"""An ingest that is killed when its second block is written and resolved, and not committed."""
