@@ -35,7 +35,7 @@ __all__ = ["BATCH_RECORDS", "BLOCK_RECORDS", "Loader"]
 BATCH_RECORDS = 200
 """Records to a transaction, where each has a savepoint of its own."""
 
-BLOCK_RECORDS = 2_000
+BLOCK_RECORDS = 4_000
 """Records to a block: those of them that are plainly new are written together and committed."""
 
 _BLOCK_SIZE = 8 * 2**20  # characters of records: what a block takes in memory
