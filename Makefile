@@ -5,6 +5,7 @@
 #   CATALOG_DATABASE_URL=…     which database `make run` serves
 #   ARGS="-k cone"             more for pytest
 #   SOAK_SECONDS=600           how long `make soak` kills, on each engine
+#   ARGS="--packages 100000"   less for `make bench`; --help says what else
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -40,13 +41,14 @@ check: .venv/.test ## format, lint, types, floors
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/.test ## measure: rows per second and memory, printed
+bench: .venv/.test ## fill a million packages on both engines and measure: figures, ratios, var/bench.json
 	@.ci/debian tests
-	$(BIN)/python -m pytest -m slow -s $(ARGS)
+	@PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
 
-soak: .venv/.test ## delete copies for minutes while clients and servers are killed; nothing may be lost
+soak: .venv/.test ## delete copies for minutes while clients and servers are killed, and plan very many files
 	@.ci/debian tests
 	SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/python -m pytest -s tests/opsdb/test_deletion_kills.py $(ARGS)
+	$(BIN)/python -m pytest -m slow -s $(ARGS)
 
 docs: .venv/.docs ## build the documentation into docs/_build/html
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html docs docs/_build/html

@@ -303,7 +303,6 @@ class Catalog:
         )
         self._holdings: tuple[float, PublishedHoldings] | None = None
         self._counting = Lock()
-        self._examples_document: tuple[str, bytes] | None = None
 
     def init(self) -> InitSummary:
         """Create or upgrade tables, triggers and views, and publish what is there. Safe to repeat.
@@ -642,10 +641,7 @@ class Catalog:
             tap_url: What the client calls the TAP service; the address of the settings when None.
         """
         url = tap_url or self.public_url("/tap")
-        if self._examples_document is None or self._examples_document[0] != url:
-            page = render_examples(self.examples, self.tap, title=self.settings.service.title, base_url=url)
-            self._examples_document = (url, page)
-        return self._examples_document[1]
+        return render_examples(self.examples, self.tap, title=self.settings.service.title, base_url=url)
 
     def close(self) -> None:
         """Hand jobs back, cancel queries that still run, and close every connection. Safe to repeat."""

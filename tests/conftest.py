@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 from typing import Any, NoReturn
 
-import psycopg
 import pytest
 import sqlalchemy as sa
-from psycopg import sql
+from postgres import Cluster, NotInstalledError, PostgresServer, prepare, stop, temporary_cluster
 
 from catalog.access import DATA_PERMISSION, METADATA_PERMISSION, Caller
 from catalog.db import Database
@@ -40,24 +34,6 @@ from catalog.opsdb.triggers import Triggers
 from catalog.wiring import open_catalog
 
 pytest_plugins = ["stored"]
-
-READER = "catalog_reader"
-SUPERUSER = "postgres"
-TEMPLATE = "catalog_template"
-START_SECONDS = 60.0
-PR_SET_PDEATHSIG = 1  # prctl(2)
-
-# The server's own zone and sort order are neither UTC nor by code point: what forgets to ask for those is found out.
-INITDB = ["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US"]
-SERVER = {
-    "listen_addresses": "127.0.0.1",
-    "fsync": "off",
-    "synchronous_commit": "off",
-    "full_page_writes": "off",
-    "max_connections": "60",
-    "shared_buffers": "128MB",
-    "timezone": "America/Santiago",
-}
 
 
 def unavailable(reason: str) -> NoReturn:
@@ -104,54 +80,13 @@ def schemata(request: pytest.FixtureRequest) -> Path:
     return kept / inside
 
 
-@dataclass(frozen=True, slots=True)
-class PostgresServer:
-    """A PostgreSQL server of this test run."""
-
-    port: int
-    numbers: Iterator[int]
-
-    def url(self, database: str, user: str = SUPERUSER) -> str:
-        """Address of a database on this server."""
-        return f"postgresql+psycopg://{user}@127.0.0.1:{self.port}/{database}"
-
-    def reader_url(self, url: str) -> str:
-        """The same database for the role ``catalog_reader``, which has no rights unless a test grants them."""
-        return self.url(database_name(url), READER)
-
-    def create_database(self, template: str | None = None) -> str:
-        """Address of a fresh database with pgsphere, or of a copy of another that nobody is connected to."""
-        name = f"test_{next(self.numbers)}"
-        source = TEMPLATE if template is None else database_name(template)
-        command = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-        self.execute(command.format(sql.Identifier(name), sql.Identifier(source)))
-        return self.url(name)
-
-    def drop_database(self, url: str) -> None:
-        """Remove a database, whoever is still connected."""
-        self.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database_name(url))))
-
-    def execute(self, command: sql.SQL | sql.Composed, database: str = "postgres") -> list[tuple[Any, ...]]:
-        """Run one command as superuser, outside a transaction."""
-        with psycopg.connect(
-            host="127.0.0.1", port=self.port, user=SUPERUSER, dbname=database, autocommit=True
-        ) as connection:
-            cursor = connection.execute(command)
-            return cursor.fetchall() if cursor.description else []
-
-
-def database_name(url: str) -> str:
-    """The database that an address means; a bare name means itself."""
-    return str(sa.make_url(url).database) if "://" in url else url
-
-
 @dataclass(slots=True)
 class MortalServer:
     """A PostgreSQL server of one test, which may kill it."""
 
     server: PostgresServer
     process: subprocess.Popen[bytes]
-    begin: Callable[[int | None], tuple[PostgresServer, subprocess.Popen[bytes]]]
+    cluster: Cluster
 
     def kill(self) -> None:
         """End the server and all its processes as a crash would: nobody can tidy up."""
@@ -163,15 +98,15 @@ class MortalServer:
 
     def revive(self) -> None:
         """Start it again, at the same address."""
-        _, self.process = self.begin(self.server.port)
+        _, self.process = self.cluster.start(self.server.port)
 
 
 @pytest.fixture
 def mortal_server() -> Iterator[MortalServer]:
     """A server that the test may kill and revive."""
-    with cluster() as begin:
-        server, process = begin(None)
-        mortal = MortalServer(server, process, begin)
+    with own_cluster() as cluster:
+        server, process = cluster.start()
+        mortal = MortalServer(server, process, cluster)
         try:
             prepare(server)
             yield mortal
@@ -182,8 +117,8 @@ def mortal_server() -> Iterator[MortalServer]:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A server of our own in a temporary folder, on a free port of 127.0.0.1; stopped at the end."""
-    with cluster() as begin:
-        server, process = begin(None)
+    with own_cluster() as cluster:
+        server, process = cluster.start()
         try:
             prepare(server)
             yield server
@@ -192,118 +127,14 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 
 @contextmanager
-def cluster() -> Iterator[Callable[[int | None], tuple[PostgresServer, subprocess.Popen[bytes]]]]:
-    """A fresh cluster in a temporary folder; the function starts its server, at a port if one is named."""
-    programs = postgresql_programs()
-    account = pwd.getpwnam("postgres") if os.geteuid() == 0 else None  # initdb refuses root
-    folder = Path(tempfile.mkdtemp(prefix="catalog-pg-"))
-    try:
-        if account is not None:
-            os.chown(folder, account.pw_uid, account.pw_gid)
-        identity: dict[str, Any] = (
-            {} if account is None else {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-        )
-        initialise(programs, folder, identity)
-        yield lambda port: start(programs, folder, identity, port)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def postgresql_programs() -> Path:
-    """Folder of initdb and postgres, version 15 or later, with pgsphere installed beside."""
-    found = [path for path in Path("/usr/lib/postgresql").glob("*/bin/postgres") if int(path.parts[-3]) >= 15]
-    on_path = shutil.which("postgres")
-    if not found and on_path is None:
-        unavailable("PostgreSQL 15 (package postgresql-15)")
-    programs = min(found).parent if found else Path(str(on_path)).resolve().parent
-    shared = subprocess.run(
-        [programs / "pg_config", "--sharedir"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    places = [Path(shared) / "extension"] if shared else []
-    places.append(Path("/usr/share/postgresql") / programs.parent.name / "extension")
-    if not any((place / "pg_sphere.control").exists() for place in places):
-        unavailable("pgsphere (package postgresql-15-pgsphere)")
-    return programs
-
-
-def initialise(programs: Path, folder: Path, identity: dict[str, Any]) -> None:
-    """Make the cluster."""
-    command: list[str | Path] = [
-        programs / "initdb",
-        f"--pgdata={folder / 'data'}",
-        f"--username={SUPERUSER}",
-        "--no-sync",
-        *INITDB,
-    ]
-    made = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, **identity)
-    if made.returncode:
-        raise RuntimeError(f"initdb failed: {made.stderr}")
-
-
-def start(
-    programs: Path, folder: Path, identity: dict[str, Any], known: int | None = None
-) -> tuple[PostgresServer, subprocess.Popen[bytes]]:
-    """Start the server; a port that another process took in between is given up for the next, unless it is given."""
-    for _ in range(5):
-        port = known or free_port()
-        settings = {**SERVER, "port": str(port), "unix_socket_directories": str(folder)}
-        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        with (folder / "log").open("ab") as log:
-            process = subprocess.Popen(
-                [programs / "postgres", "-D", folder / "data", *options],
-                stdout=log,
-                stderr=log,
-                cwd=folder,
-                preexec_fn=die_with_parent,
-                **identity,
-            )
-        server = PostgresServer(port, count(1))
-        if answers(server, process):
-            return server, process
-        stop(process)
-    raise RuntimeError(f"PostgreSQL does not start: {(folder / 'log').read_text()[-2000:]}")
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def die_with_parent() -> None:
-    """Let the server stop when the test run is killed."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
-
-
-def answers(server: PostgresServer, process: subprocess.Popen[bytes]) -> bool:
-    """Whether the server, and not another on its port, begins to answer."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
+def own_cluster() -> Iterator[Cluster]:
+    """A cluster in a temporary folder, where PostgreSQL is installed."""
+    with ExitStack() as stack:
         try:
-            server.execute(sql.SQL("SELECT 1"))
-        except psycopg.OperationalError:
-            time.sleep(0.05)
-        else:
-            return process.poll() is None
-    return False
-
-
-def prepare(server: PostgresServer) -> None:
-    """The reading role and the template of fresh databases."""
-    server.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(READER)))
-    server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
-    server.execute(sql.SQL("CREATE EXTENSION pg_sphere"), TEMPLATE)
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """End the server at once: it is thrown away."""
-    process.send_signal(signal.SIGQUIT)
-    try:
-        process.wait(timeout=20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+            cluster = stack.enter_context(temporary_cluster())
+        except NotInstalledError as missing:
+            unavailable(str(missing))
+        yield cluster
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

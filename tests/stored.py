@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from botocore.session import get_session
+from postgres import free_port
 
 from catalog import Settings, open_catalog
 from catalog.ingest.tar import write_tar
@@ -152,12 +152,6 @@ class Stored:
 
 def package_id(name: str) -> UUID:
     return uuid5(SPACE, name)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def answers(url: str) -> bool:

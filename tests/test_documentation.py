@@ -14,7 +14,6 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -31,6 +30,7 @@ from urllib.parse import unquote
 import httpx
 import pytest
 import typer
+from postgres import free_port
 
 from catalog.adql import expressions, lexer, resolver, tables
 from catalog.cli import app
@@ -245,12 +245,6 @@ def serving(folder: Path) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(20)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(base_url: str, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 __all__ = ["IdleConnections"]
 
-_KEPT = 4
+_KEPT = 20  # as many as queries run at once, unless the settings say otherwise
 
 _T = TypeVar("_T")
 

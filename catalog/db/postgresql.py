@@ -12,7 +12,6 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from threading import Event, Timer
 from typing import Any
 
 import pyarrow as pa
@@ -26,6 +25,7 @@ from catalog.db.faults import postgresql_fault, timed_out, unavailable
 from catalog.db.idle import IdleConnections
 from catalog.db.statement import Query
 from catalog.db.temporary import TemporaryTable, create_statement, fill_postgresql
+from catalog.db.watch import Watch
 from catalog.errors import CatalogError, InternalError, UnavailableError
 from catalog.vo.table import Table
 
@@ -46,7 +46,6 @@ _NO_COPY = {"adbc.postgresql.use_copy": "false"}
 _STREAMED = {"adbc.postgresql.batch_size_hint_bytes": str(2**20)}
 _DRAIN_S = 0.2
 _DRAIN_BATCHES = 3
-_AGAIN_S = 0.05
 _MAY_MAKE = "SELECT NOT pg_is_in_recovery() AND has_database_privilege(current_database(), 'TEMPORARY')"
 
 
@@ -122,21 +121,39 @@ class PostgresqlReader:
             UnavailableError: The server does not answer or refuses the login.
         """
         while True:
-            if self._idle.is_closed:
-                raise UnavailableError("the catalog is closed")
-            connection = self._idle.take()
-            if connection is None:
-                return self._connect()
+            connection, is_new = self.take()
             try:
                 run(connection, "BEGIN READ ONLY")
-            except adbc.Error:
+            except adbc.Error as error:
                 _discard(connection)  # the server was restarted, say: try the next, at last a new one
+                if is_new:
+                    raise unavailable() from error
             else:
                 return connection
 
-    def give_back(self, connection: driver.Connection, *, broken: bool = False) -> None:
-        """End the transaction and keep the connection for the next query, unless it is broken."""
-        if not broken:
+    def take(self) -> tuple[driver.Connection, bool]:
+        """A connection outside a transaction, where each statement is one of its own, read-only too.
+
+        Returns:
+            The connection, and whether it is new: one that was kept may have died meanwhile.
+
+        Raises:
+            UnavailableError: The server does not answer or refuses the login.
+        """
+        if self._idle.is_closed:
+            raise UnavailableError("the catalog is closed")
+        connection = self._idle.take()
+        if connection is not None:
+            return connection, False
+        try:
+            return driver.connect(self._conninfo, autocommit=True), True
+        except adbc.Error as error:
+            _log.error("PostgreSQL does not let us in: %s", error)
+            raise unavailable() from error
+
+    def give_back(self, connection: driver.Connection, *, in_transaction: bool = True, broken: bool = False) -> None:
+        """Keep the connection for the next query, unless it is broken; its transaction ends."""
+        if in_transaction and not broken:
             try:
                 run(connection, "ROLLBACK")
             except adbc.Error:
@@ -149,18 +166,6 @@ class PostgresqlReader:
     def close(self) -> None:
         """Close the connections that nobody uses; the others follow when they are given back."""
         self._idle.close()
-
-    def _connect(self) -> driver.Connection:
-        connection: driver.Connection | None = None
-        try:
-            connection = driver.connect(self._conninfo, autocommit=True)
-            run(connection, "BEGIN READ ONLY")
-        except adbc.Error as error:
-            if connection is not None:
-                _discard(connection)
-            _log.error("PostgreSQL does not let us in: %s", error)
-            raise unavailable() from error
-        return connection
 
 
 class PostgresqlSource:
@@ -191,7 +196,7 @@ class PostgresqlSource:
             if self._left <= 0:
                 raise timed_out(self._timeout_s)
             began = time.monotonic()
-            watch = _Watch(self._left, self._cancel)
+            watch = Watch(self._left, self._cancel)
             try:
                 batch = self._next()
             except (adbc.Error, pa.ArrowException, OSError) as error:
@@ -222,10 +227,21 @@ class PostgresqlSource:
                     opened.close()
         connection, self._connection, self._cursor, self._rows = self._connection, None, None, None
         # A cancel may still be on its way and would hit the next query: such a connection is not used again.
-        self._reader.give_back(connection, broken=interrupted)
+        self._reader.give_back(connection, in_transaction=bool(self._temporary), broken=interrupted)
 
     def _next(self) -> pa.RecordBatch | None:
         if self._connection is None:
+            self._begin()
+        if self._rows is None:
+            return None
+        try:
+            return self._rows.read_next_batch()
+        except StopIteration:
+            return None
+
+    def _begin(self) -> None:
+        """Send the query. A statement is a transaction of its own, unless there are tables to be made before it."""
+        if self._temporary:
             self._connection = self._reader.borrow()
             until = time.monotonic() + self._left
             _make(
@@ -234,19 +250,26 @@ class PostgresqlSource:
                 self._left,
                 expired=lambda: self._stopped or time.monotonic() > until,
             )
-            self._cursor = self._connection.cursor(adbc_stmt_kwargs=_STREAMED)
-            self._cursor.execute(self._query.literal)
-            self._rows = _open_reader(self._cursor)
-        if self._rows is None:
-            return None
-        try:
-            return self._rows.read_next_batch()
-        except StopIteration:
-            return None
+            self._execute(self._connection)
+            return
+        while self._rows is None:
+            self._connection, is_new = self._reader.take()
+            try:
+                self._execute(self._connection)
+            except adbc.Error:
+                if is_new or self._stopped or _is_alive(self._connection):
+                    raise
+                self._cursor = None
+                _discard(self._connection)  # the server was restarted, say: try the next, at last a new one
+
+    def _execute(self, connection: driver.Connection) -> None:
+        self._cursor = connection.cursor(adbc_stmt_kwargs=_STREAMED)
+        self._cursor.execute(self._query.literal)
+        self._rows = _open_reader(self._cursor)
 
     def _drained(self) -> bool:
         """Read what little may be left of a query that has a limit; whether that was all."""
-        watch = _Watch(_DRAIN_S, self._cancel)
+        watch = Watch(_DRAIN_S, self._cancel)
         try:
             for _ in range(_DRAIN_BATCHES):
                 if self._next() is None:
@@ -263,7 +286,7 @@ class PostgresqlSource:
             with suppress(adbc.Error):
                 connection.adbc_cancel()
 
-    def _fault(self, error: Exception, watch: _Watch) -> CatalogError:
+    def _fault(self, error: Exception, watch: Watch) -> CatalogError:
         if watch.has_expired:
             return timed_out(self._timeout_s)
         if isinstance(error, adbc.Error):
@@ -278,34 +301,6 @@ def _open_reader(cursor: driver.Cursor) -> pa.RecordBatchReader:
     if results is None:
         raise InternalError("the statement is not one that returns rows")
     return results.reader
-
-
-class _Watch:
-    """Calls for a stop when the time is over, and again until it is heard: the first may come before the query runs.
-
-    Args:
-        seconds: How long.
-        stop: Called from another thread.
-    """
-
-    def __init__(self, seconds: float, stop: Callable[[], None]) -> None:
-        self.has_expired = False
-        self._stop = stop
-        self._over = Event()
-        self._timer = Timer(seconds, self._expire)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def end(self) -> None:
-        """Nothing is to be stopped any more."""
-        self._over.set()
-        self._timer.cancel()
-
-    def _expire(self) -> None:
-        while not self._over.is_set():
-            self.has_expired = True
-            self._stop()
-            self._over.wait(_AGAIN_S)
 
 
 def run(connection: driver.Connection, sql: str) -> list[pa.RecordBatch]:
@@ -336,6 +331,14 @@ def _make(
 
 def _limit_time(connection: driver.Connection, seconds: float) -> None:
     run(connection, f"SET LOCAL statement_timeout = {max(1, round(seconds * 1000))}")
+
+
+def _is_alive(connection: driver.Connection) -> bool:
+    try:
+        run(connection, "SELECT 1")
+    except adbc.Error:
+        return False
+    return True
 
 
 def _discard(connection: driver.Connection) -> None:

@@ -55,8 +55,8 @@ def drop_views(connection: sa.Connection) -> None:
 def _obscore() -> sa.Select[Any]:
     resolved = package_obscore().alias("o")
     computed = {
-        "access_url": _access_url(resolved),
-        "access_format": sa.case((_access_url(resolved).is_not(None), DATALINK_FORMAT)),
+        "access_url": sa.case((_is_offered(resolved), _access_url(resolved))),
+        "access_format": sa.case((_is_offered(resolved), DATALINK_FORMAT)),
         "data_rights": _data_rights(resolved),
     }
     columns = [
@@ -74,17 +74,30 @@ def _radio() -> sa.Select[Any]:
     return sa.select(*columns, *(resolved.c[name] for name in ACCESS_COLUMNS))
 
 
-def _access_url(resolved: sa.FromClause) -> sa.ColumnElement[Any]:
-    copy, setting = PhysicalCopy.__table__.alias("copy"), PublicationSetting.__table__.alias("setting")
-    offered = is_offered(copy.c.status, copy.c.verification)
+def _is_offered(resolved: sa.FromClause) -> sa.ColumnElement[bool]:
+    """Whether there is a copy to be had."""
+    copy = PhysicalCopy.__table__.alias("copy")
     of_package = copy.c.raw_data_package_id == resolved.c.raw_data_package_id
     # One copy is looked up for each row that is handed out: of EXISTS PostgreSQL would make a hash of all copies first.
-    one = sa.select(copy.c.id).where(of_package, offered).limit(sa.literal_column("1")).scalar_subquery()
-    base_url = sa.select(setting.c.value).where(setting.c.key == "base_url").scalar_subquery()
-    encoded: sa.ColumnElement[Any] = reduce(
-        lambda text, pair: sa.func.replace(text, *pair), _RESERVED.items(), resolved.c.obs_publisher_did
+    one: sa.Select[tuple[int]] = sa.select(sa.literal_column("1")).where(
+        of_package, is_offered(copy.c.status, copy.c.verification)
     )
-    return sa.case((one.is_not(None), base_url + f"{LINKS_PATH}?ID=" + encoded))
+    return one.limit(sa.literal_column("1")).scalar_subquery().is_not(None)
+
+
+def _access_url(resolved: sa.FromClause) -> sa.ColumnElement[Any]:
+    """The links of a package. All identifiers begin alike; what they begin with is encoded once for a query."""
+    setting = PublicationSetting.__table__
+    base_url, authority, path = (setting.alias(name) for name in ("base_url", "authority", "path"))
+    beginning: sa.ColumnElement[Any] = "ivo://" + authority.c.value + "/" + path.c.value + "?"
+    encoded = reduce(lambda text, pair: sa.func.replace(text, *pair), _RESERVED.items(), beginning)
+    links = (
+        sa.select(base_url.c.value + f"{LINKS_PATH}?ID=" + encoded)
+        .where(*(each.c.key == each.name for each in (base_url, authority, path)))
+        .scalar_subquery()
+    )
+    identifier = sa.cast(resolved.c.raw_data_package_id, sa.Text)
+    return links + identifier
 
 
 def _data_rights(resolved: sa.FromClause) -> sa.ColumnElement[Any]:

@@ -37,10 +37,13 @@ class Admission:
             UnavailableError: None became free in time.
         """
         holder = object()
-        with anyio.move_on_after(self._wait_s):
-            await self._places.acquire_on_behalf_of(holder)
-        if holder not in self._places.statistics().borrowers:
-            raise UnavailableError("the service is busy with other queries; try again in a while")
+        try:
+            self._places.acquire_on_behalf_of_nowait(holder)
+        except anyio.WouldBlock:
+            with anyio.move_on_after(self._wait_s):
+                await self._places.acquire_on_behalf_of(holder)
+            if holder not in self._places.statistics().borrowers:
+                raise UnavailableError("the service is busy with other queries; try again in a while") from None
         try:
             yield
         finally:

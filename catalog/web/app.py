@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import anyio
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from catalog.errors import CatalogError, NotFoundError, UnavailableError, UsageError
 from catalog.web import datalink, files, oai, pages, scs, sia2, staging, tap
 from catalog.web.admission import Admission
+from catalog.web.documents import KeptDocuments
 from catalog.web.housekeeping import keep_house, keep_registry
 from catalog.web.identity import Identification
 from catalog.web.responses import as_fault, fault_headers, fault_response, fault_status
@@ -64,6 +65,7 @@ def create_app(catalog: Catalog, *, is_housekeeper: bool = True) -> Starlette:
     app.router.redirect_slashes = False  # it would redirect to the host that the request names
     app.state.catalog = catalog
     app.state.is_housekeeper = is_housekeeper
+    app.state.documents = KeptDocuments()
     app.state.phase_watch = PhaseWatch(catalog.jobs.phases)
     catalog.jobs.on_change(app.state.phase_watch.changed)
     app.state.reading = anyio.CapacityLimiter(files.THREADS)
@@ -76,11 +78,10 @@ def create_app(catalog: Catalog, *, is_housekeeper: bool = True) -> Starlette:
         offers=_OFFERS,
     )
     app.add_middleware(
-        CORSMiddleware,
+        _Preflight,
         allow_origins=["*"],
         allow_methods=["GET", "HEAD", "POST", "DELETE"],
         allow_headers=["*"],
-        expose_headers=["*"],
         max_age=_PREFLIGHT_SECONDS,
     )
     app.add_middleware(_Manners, server=f"catalog/{catalog.version}")
@@ -105,12 +106,25 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
             await run_in_threadpool(runner.stop)
 
 
+class _Preflight(CORSMiddleware):
+    """Tells browsers what pages from elsewhere may ask; that they may read the answer `_Manners` says of every one."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_asked = scope["type"] == "http" and scope["method"] == "OPTIONS"
+        await (super().__call__ if is_asked else self.app)(scope, receive, send)
+
+
 class _Manners:
     """Every answer names the server and may be read by pages from elsewhere; no failure shows the inside."""
 
     def __init__(self, app: ASGIApp, server: str) -> None:
         self._app = app
-        self._server = server
+        self._headers = [
+            (b"server", server.encode()),
+            (b"access-control-allow-origin", b"*"),
+            (b"access-control-expose-headers", b"*"),
+            (b"x-content-type-options", b"nosniff"),
+        ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -122,12 +136,10 @@ class _Manners:
             nonlocal begun
             if message["type"] == "http.response.start":
                 begun = True
-                headers = MutableHeaders(scope=message)
-                headers["server"] = self._server
-                headers["access-control-allow-origin"] = "*"
-                headers["x-content-type-options"] = "nosniff"
-                if headers.get("content-type", "").startswith("text/html"):
-                    headers["content-security-policy"] = _PAGE_POLICY
+                given = [header for header in message["headers"] if not header[0].startswith(b"access-control-allow-o")]
+                message["headers"] = [*given, *self._headers]
+                if any(name == b"content-type" and value.startswith(b"text/html") for name, value in given):
+                    message["headers"].append((b"content-security-policy", _PAGE_POLICY.encode()))
             await send(message)
 
         try:

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from catalog.errors import InternalError
-from catalog.web.responses import breaking_off, cancel_when_gone, send_piece
+from catalog.web.responses import breaking_off, cancelled_when_gone, send_piece
 
 __all__ = ["StoredObject", "object_response"]
 
@@ -173,8 +173,7 @@ class _SpanResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, and watch the client meanwhile."""
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(cancel_when_gone, receive, tasks.cancel_scope)
+        with cancelled_when_gone(receive):
             try:
                 file = await run_sync(self._open, limiter=self._threads)
             except Exception as error:
@@ -185,7 +184,6 @@ class _SpanResponse(Response):
                 finally:
                     with anyio.CancelScope(shield=True):
                         await run_sync(file.close, limiter=self._threads)
-            tasks.cancel_scope.cancel()
 
     async def _send(self, file: IO[bytes], send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})

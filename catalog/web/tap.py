@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 
 from starlette.requests import Request
@@ -27,6 +28,8 @@ from catalog.web.responses import Answer, StreamResponse, as_fault, fault_respon
 from catalog.wiring import Catalog
 
 __all__ = ["routes"]
+
+_CAPABILITIES_S = 10.0
 
 
 def routes() -> list[Route]:
@@ -93,13 +96,15 @@ async def tables(request: Request) -> Response:
     """The tableset; ``detail=min`` leaves the columns out (VOSI 1.1 section 6)."""
     catalog: Catalog = request.app.state.catalog
     detail = parse_detail(await read_pairs(request))
-    return await document_response(request, partial(render_tables, catalog.tableset, columns=detail == "max"))
+    render = partial(render_tables, catalog.tableset, columns=detail == "max")
+    return await document_response(request, render, key=("tables", detail))
 
 
 async def table(request: Request) -> Response:
     """One table."""
     catalog: Catalog = request.app.state.catalog
-    return await document_response(request, partial(render_table, catalog.tableset, request.path_params["name"]))
+    name = request.path_params["name"]
+    return await document_response(request, partial(render_table, catalog.tableset, name), key=("table", name))
 
 
 async def capabilities(request: Request) -> Response:
@@ -111,12 +116,13 @@ async def capabilities(request: Request) -> Response:
     def render() -> bytes:
         return render_capabilities(urls[0], catalog.tap_capability, links_url=urls[1], login_methods=methods)
 
-    return await document_response(request, render)
+    period = int(time.monotonic() / _CAPABILITIES_S)  # a database that recovers takes uploads again
+    return await document_response(request, render, key=("capabilities", urls, methods, period))
 
 
 async def examples(request: Request) -> Response:
     """Queries to start from (DALI 1.1 section 2.3)."""
     catalog: Catalog = request.app.state.catalog
-    return await document_response(
-        request, partial(catalog.examples_document, public_url(request, "/tap")), "text/html"
-    )
+    url = public_url(request, "/tap")
+    render = partial(catalog.examples_document, url)
+    return await document_response(request, render, "text/html", key=("examples", url))

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from functools import partial
 
-import anyio
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -26,7 +25,7 @@ from catalog.web.identity import client_of, lister_of
 from catalog.web.parameters import read_form, read_pairs
 from catalog.web.proxies import public_url
 from catalog.web.ranges import StoredObject, object_response
-from catalog.web.responses import as_fault, cancel_when_gone, fault_response
+from catalog.web.responses import as_fault, cancelled_when_gone, fault_response
 from catalog.web.waiting import PhaseWatch
 from catalog.wiring import Catalog
 
@@ -151,10 +150,8 @@ def _seconds(text: str | None) -> int:
 async def _wait(request: Request, waited_for: Job, seconds: int) -> None:
     """Wait, without a thread and no longer than the client does."""
     watch: PhaseWatch = request.app.state.phase_watch
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(cancel_when_gone, request.receive, tasks.cancel_scope)
+    with cancelled_when_gone(request.receive):
         await watch.wait(waited_for.id, waited_for.phase, seconds=seconds)
-        tasks.cancel_scope.cancel()
 
 
 async def command(request: Request) -> Response:

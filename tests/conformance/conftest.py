@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from postgres import free_port
 
 CATALOG = Path(sys.executable).parent / "catalog"
 START_SECONDS = 60.0
@@ -34,12 +34,6 @@ def environment(**settings: object) -> dict[str, str]:
     """The environment of a command, with these settings and no others."""
     others = {name: value for name, value in os.environ.items() if not name.startswith("CATALOG_")}
     return others | {f"CATALOG_{name.upper()}": str(value) for name, value in settings.items()}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])

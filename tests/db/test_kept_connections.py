@@ -98,10 +98,10 @@ def test_a_file_that_was_replaced_is_read_anew(opened: Database, file: Path, tmp
 
 def test_what_is_asked_at_once_has_connections_of_its_own(opened: Database, file: Path) -> None:
     with opened:
-        streams = [opened.stream(sa.text("SELECT n FROM t"), ONE) for _ in range(7)]
+        streams = [opened.stream(sa.text("SELECT n FROM t"), ONE) for _ in range(11)]
         batches = [next(iter(stream)) for stream in streams]
-        assert [batch.column(0)[0].as_py() for batch in batches] == [1] * 7
+        assert [batch.column(0)[0].as_py() for batch in batches] == [1] * 11
         for stream in streams:
             stream.close()
-        assert len(opened._reader._idle) == 4  # type: ignore[union-attr]
+        assert len(opened._reader._idle) == 11  # type: ignore[union-attr]
     assert descriptors(file) == 0

@@ -6,7 +6,6 @@ import math
 import os
 import random
 import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from typing import Any
 
 import httpx
 import pytest
+from postgres import free_port
 from psycopg import sql
 
 from catalog import open_catalog
@@ -82,12 +82,6 @@ def environment(database_url: str, **settings: object) -> dict[str, str]:
     wanted = {name: value for name, value in os.environ.items() if not name.startswith("CATALOG_")}
     wanted["CATALOG_DATABASE_URL"] = database_url
     return wanted | {f"CATALOG_{name.upper()}": str(value) for name, value in settings.items()}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

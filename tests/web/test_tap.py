@@ -7,6 +7,7 @@ import csv
 import io
 import json
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pyarrow as pa
@@ -249,7 +250,26 @@ def test_without_a_format_the_answer_is_binary2(service: Any) -> None:
 
 
 def test_nobody_is_sent_a_coding_that_was_not_asked_for(service: Any) -> None:
-    assert "content-encoding" not in service.get(ROWS, MAXREC=1).headers
+    answer = httpx.get(f"{service.tap}/sync?LANG=ADQL&MAXREC=1&QUERY={quote(ROWS)}", headers={"accept-encoding": "br"})
+    assert "content-encoding" not in answer.headers
+    assert "Accept-Encoding" in answer.headers["vary"]
+
+
+@pytest.mark.parametrize("maxrec", [100, 200_000])
+def test_who_asks_for_gzip_gets_the_same_rows_in_less(service: Any, maxrec: int) -> None:
+    query = "SELECT f.*, p.obs_id FROM fyst.files AS f, ivoa.obscore AS p"  # more than fits into one piece
+    url = f"{service.tap}/sync?LANG=ADQL&RESPONSEFORMAT=csv&MAXREC={maxrec}&QUERY={quote(query)}"
+    plain, packed = (httpx.get(url, headers={"accept-encoding": coding}, timeout=60) for coding in ("identity", "gzip"))
+    assert packed.headers["content-encoding"] == "gzip"
+    assert sorted(plain.text.splitlines()) == sorted(packed.text.splitlines())
+    assert packed.num_bytes_downloaded < plain.num_bytes_downloaded / 2
+
+
+def test_what_is_packed_by_its_format_is_not_packed_again(service: Any) -> None:
+    answer = service.get(ROWS, RESPONSEFORMAT="parquet", MAXREC=50)
+    assert answer.request.headers["accept-encoding"].startswith("gzip")
+    assert "content-encoding" not in answer.headers
+    assert answer.content.startswith(b"PAR1")
 
 
 def test_a_result_says_where_it_comes_from(service: Any) -> None:

@@ -1,4 +1,4 @@
-"""Time and memory of planning packages and bundles of very many rows, printed by `make bench`."""
+"""Time and memory of planning packages and bundles of very many rows, printed by `make soak`."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ def test_two_hundred_thousand_files_are_planned_bundled_and_moved(database: Data
         writing=database.begin,
     )
     began = time.perf_counter()
-    rehearsed = service.plan(actor="bench", dry_run=True)
+    rehearsed = service.plan(actor="soak", dry_run=True)
     bundled = time.perf_counter() - began
     began = time.perf_counter()
-    done = service.plan(actor="bench")
+    done = service.plan(actor="soak")
     sent = time.perf_counter() - began
     assert rehearsed.packages == done.packages
     grown = peak() - before
