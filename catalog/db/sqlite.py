@@ -32,11 +32,11 @@ FULL_SYNC = 2
 """Every commit waits for the disk."""
 
 _log = logging.getLogger(__name__)
+_FIRST_ROWS, _BATCH_BYTES = 1_024, 2 * 2**20  # of a batch; as Python's objects the rows take ten times as much
 _STEPS = 10_000  # of the virtual machine between two looks at the clock: about a millisecond
 _READ_SETTINGS = (
     "PRAGMA case_sensitive_like = ON",  # LIKE as on PostgreSQL; deprecated, with nothing in its place
-    "PRAGMA cache_size = -65536",  # KiB
-    "PRAGMA mmap_size = 268435456",
+    "PRAGMA cache_size = -32768",  # KiB; a mapped file is no faster, and counts as memory of each connection
 )
 _WRITE_SETTINGS = (
     "PRAGMA journal_mode = WAL",
@@ -357,7 +357,8 @@ class SqliteSource:
         self._temporary = temporary
         self._query = query
         self._table = table
-        self._at_once = rows_at_once(table)
+        self._most_rows = rows_at_once(table)
+        self._next_rows = min(_FIRST_ROWS, self._most_rows)
         self._guard = Guard(timeout_s)
         self._connection: GuardedConnection | None = None
         self._cursor: sqlite3.Cursor | None = None
@@ -368,12 +369,16 @@ class SqliteSource:
             if self._cursor is None:
                 self._connection = self._reader.borrow(self._guard, self._temporary)
                 self._cursor = self._connection.raw.execute(self._query.template, self._query.named)
-            rows = self._cursor.fetchmany(self._at_once)
+            rows = self._cursor.fetchmany(self._next_rows)
         except sqlite3.Error as error:
             raise self._guard.fault(error) from error
         finally:
             self._guard.pause()
-        return [batch_from_rows(self._table, rows)] if rows else []
+        if not rows:
+            return []
+        batch = batch_from_rows(self._table, rows)
+        self._next_rows = max(1, min(self._most_rows, _BATCH_BYTES * len(rows) // max(1, batch.nbytes)))
+        return [batch]
 
     def interrupt(self) -> None:
         self._guard.stop()

@@ -47,9 +47,13 @@ def encode(stream: TableStream, fmt: Format, *, infos: Sequence[Info] = ()) -> I
         CatalogError: The rows broke: before the first piece in any format, later in formats without a tail. Or
             the format cannot carry the table (FITS): always before the first piece.
     """
-    with stream:
-        batches = (part for batch in _primed(stream) for part in _slices(batch))
-        yield from _pieces(stream, batches, fmt, infos)
+    try:
+        with stream:
+            batches = (part for batch in _primed(stream) for part in _slices(batch))
+            yield from _pieces(stream, batches, fmt, infos)
+    finally:
+        if stream.rows > _SLICE_ROWS:
+            pa.default_memory_pool().release_unused()  # by itself it keeps what its largest user once needed
 
 
 def _pieces(

@@ -23,11 +23,11 @@ STATUS_KEY = "QUERY_STATUS"
 """Ours: OK or OVERFLOW, for readers that do not open the VOTable."""
 
 _GROUP_ROWS = 131_072
-_GROUP_BYTES = 64 * 2**20
+_GROUP_BYTES = 16 * 2**20
 
 
 def encode_parquet(stream: TableStream, batches: Iterable[pa.RecordBatch], infos: Sequence[Info]) -> Iterator[bytes]:
-    """Row groups of at most about 131 000 rows or 64 MiB, then the footer."""
+    """Row groups of at most about 131 000 rows or 16 MiB, then the footer."""
     schema = stream.table.arrow_schema
     outlet = Outlet()
     writer = pq.ParquetWriter(pa.PythonFile(outlet, mode="w"), schema, compression="snappy")

@@ -30,6 +30,7 @@ class Sample:
     did: str
     obs_id: str
     target: str
+    instrument: str
     ra: float
     dec: float
     t_min: float
@@ -76,8 +77,9 @@ def likeliest(sample: Sample) -> dict[str, str]:
         f"AND t_min > {sample.t_min - 0.5!r}",
         "latest": f"{late} ORDER BY t_min DESC",
         "target": f"{late} WHERE target_name = '{sample.target}'",
-        "target and instrument": f"{late} WHERE target_name = '{sample.target}' AND instrument_name = 'Prime-Cam'",
-        "released lately": f"{late} WHERE obs_release_date > '2031-01-01T00:00:00' ORDER BY obs_release_date DESC",
+        "target and instrument": f"{late} WHERE target_name = '{sample.target}' "
+        f"AND instrument_name = '{sample.instrument}'",
+        "released lately": f"{late} WHERE obs_release_date > '2020-01-01T00:00:00' ORDER BY obs_release_date DESC",
         "cone, time and band": f"{cone(2, sample)} AND t_min > {sample.t_min - 30!r} AND em_min < 0.001",
         "copies of a package": f"SELECT o.obs_publisher_did, c.* FROM ivoa.obscore AS o JOIN {copies} "
         f"WHERE o.obs_publisher_did = '{sample.did}'",

@@ -25,7 +25,7 @@ TIMES = 150
 def read_sample(catalog: Catalog) -> Sample:
     """A package somewhere in the middle."""
     query = (
-        "SELECT TOP 1 obs_publisher_did, obs_id, target_name, s_ra, s_dec, t_min FROM ivoa.obscore "
+        "SELECT TOP 1 obs_publisher_did, obs_id, target_name, instrument_name, s_ra, s_dec, t_min FROM ivoa.obscore "
         "WHERE s_ra > 80 AND s_dec > -30 AND target_name IS NOT NULL ORDER BY s_ra"
     )
     with catalog.query(query) as rows:

@@ -105,10 +105,10 @@ def test_rtree_can_be_read_also_after_the_schema_changed(numbers: sa.Table, data
     both = sa.text("SELECT s.id FROM sky s, numbers a, numbers b")
     with database.stream(both, INTEGER) as stream:
         rows = iter(stream)
-        next(rows)
+        first = next(rows)
         with database.begin() as connection:
             connection.exec_driver_sql("CREATE TABLE later (a INTEGER)")
-        assert sum(batch.num_rows for batch in rows) == 1_000_000 - 16_384
+        assert sum(batch.num_rows for batch in rows) == 1_000_000 - first.num_rows
 
 
 @pytest.mark.parametrize("engine_name", ["sqlite"], indirect=True)
@@ -135,9 +135,9 @@ def test_time_of_a_slow_reader_is_not_counted(numbers: sa.Table, database: Datab
         sa.select(numbers.c.n).select_from(numbers, other).limit(40_000), INTEGER, timeout_s=3
     ) as stream:
         rows = iter(stream)
-        next(rows)
+        first = next(rows)
         time.sleep(3.2)
-        assert sum(batch.num_rows for batch in rows) == 40_000 - 16_384
+        assert sum(batch.num_rows for batch in rows) == 40_000 - first.num_rows
 
 
 def test_closing_from_another_thread_cancels_the_query(endless: Endless, database: Database) -> None:

@@ -95,10 +95,11 @@ def test_column_that_is_null_through_the_first_batch_keeps_its_type(database: Da
         assert database.bulk_insert(connection, source, ["n", "x", "s"], rows) == 20_000
     with database.stream(sa.select(source).order_by(source.c.n), table) as stream:
         batches = list(stream)
-    assert [batch.num_rows for batch in batches] == [16_384, 3_616]
+    assert len(batches) > 1
+    assert sum(batch.num_rows for batch in batches) == 20_000
     assert {batch.schema for batch in batches} == {table.arrow_schema}
-    assert batches[0].column(1).null_count == 16_384
-    assert batches[1].to_pylist()[-1] == {"n": 19_999, "x": 0.5, "s": "z"}
+    assert batches[0].column(1).null_count == batches[0].num_rows
+    assert batches[-1].to_pylist()[-1] == {"n": 19_999, "x": 0.5, "s": "z"}
 
 
 @pytest.mark.parametrize(
