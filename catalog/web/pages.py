@@ -22,7 +22,8 @@ from catalog.vo.table import TableStream
 from catalog.web.identity import caller_of
 from catalog.web.parameters import read_pairs
 from catalog.web.proxies import public_url
-from catalog.web.responses import Answer, StreamResponse, as_fault, fault_headers, fault_status
+from catalog.web.responses import as_fault, fault_headers, fault_status
+from catalog.web.streaming import Answer, StreamResponse
 from catalog.wiring import Catalog, PublishedHoldings
 
 __all__ = ["PackageStateLine", "routes"]

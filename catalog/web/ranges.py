@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from catalog.errors import InternalError
-from catalog.web.responses import breaking_off, cancelled_when_gone, send_piece
+from catalog.web.streaming import breaking_off, cancelled_when_gone, send_piece
 
 __all__ = ["StoredObject", "object_response"]
 

@@ -21,7 +21,8 @@ from catalog.web.documents import document_response
 from catalog.web.identity import caller_of
 from catalog.web.parameters import read_pairs
 from catalog.web.proxies import public_url
-from catalog.web.responses import Answer, StreamResponse, as_fault, fault_response
+from catalog.web.responses import as_fault, fault_response
+from catalog.web.streaming import Answer, StreamResponse
 from catalog.wiring import Catalog
 
 __all__ = ["routes"]

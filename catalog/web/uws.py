@@ -25,7 +25,8 @@ from catalog.web.identity import client_of, lister_of
 from catalog.web.parameters import read_form, read_pairs
 from catalog.web.proxies import public_url
 from catalog.web.ranges import StoredObject, object_response
-from catalog.web.responses import as_fault, cancelled_when_gone, fault_response
+from catalog.web.responses import as_fault, fault_response
+from catalog.web.streaming import cancelled_when_gone
 from catalog.web.waiting import PhaseWatch
 from catalog.wiring import Catalog
 

@@ -40,7 +40,7 @@ SERVE_WITH = """
 import sys
 from catalog import Settings, open_catalog
 from catalog.settings import load_settings
-from catalog.web import parameters, responses, server
+from catalog.web import parameters, server, streaming
 {changes}
 with server.listen("127.0.0.1", int(sys.argv[1])) as listener:
     with open_catalog(load_settings().with_service(port=int(sys.argv[1]))) as catalog:

@@ -23,7 +23,7 @@ QUERY = "SELECT TOP 1 obs_id FROM ivoa.obscore"
 @pytest.fixture(scope="module")
 def impatient(filled_url: str, start_with: Callable[..., Any]) -> Iterator[Any]:
     """A service that waits half a second where others wait a minute, and takes twelve connections."""
-    changes = "server._REQUEST_SECONDS = parameters._BODY_SECONDS = responses._SLICE_SECONDS = 0.5\n"
+    changes = "server._REQUEST_SECONDS = parameters._BODY_SECONDS = streaming._SLICE_SECONDS = 0.5\n"
     changes += "server._CONNECTIONS = 12\n"
     with start_with(filled_url, changes, tap_maxrec_default=5_000_000) as service:
         yield service
