@@ -21,23 +21,12 @@ from bench.report import draw, render, write
 from bench.service import serve
 from bench.small import measure_counts, measure_isolation, measure_load, measure_small, read_sample
 from bench.streams import measure_memory, measure_streams
+from bench.translation import measure_translation
 from bench.writers import measure_writers
 
 from catalog import Catalog, open_catalog
 
-PARTS = (
-    "streams",
-    "memory",
-    "small",
-    "counts",
-    "load",
-    "isolation",
-    "jobs",
-    "crossmatch",
-    "plans",
-    "writers",
-    "ingest",
-)
+PARTS = tuple("streams memory small counts load isolation jobs crossmatch plans translation writers ingest".split())
 ENGINES = {"postgresql": postgresql_observatory, "sqlite": sqlite_observatory}
 
 
@@ -93,12 +82,13 @@ def measure(observatory: Observatory, chosen: argparse.Namespace) -> Iterator[tu
                 },
                 parts,
             )
-        yield from _in_turn(
-            {"plans": lambda: measure_plans(catalog, sample), "writers": lambda: measure_writers(catalog, folder)}
-            if observatory.dialect == "postgresql"
-            else {"plans": lambda: measure_plans(catalog, sample)},
-            parts,
-        )
+        yield from _in_turn({"plans": lambda: measure_plans(catalog, sample)}, parts)
+        if observatory.dialect == "postgresql":  # once: these do not depend on the engine
+            once = {
+                "translation": lambda: measure_translation(catalog, sample),
+                "writers": lambda: measure_writers(catalog, folder),
+            }
+            yield from _in_turn(once, parts)
     if "ingest" in parts:
         with observatory.fresh_url() as url:
             yield from measure_ingest(url, 50_000).items()
