@@ -34,6 +34,7 @@ _COPIES = 3
 _BEGIN = datetime(2026, 5, 1, tzinfo=UTC)
 _NEW = "new_package"  # a temporary table of what was ingested
 _OF_EXECUTION = f"id IN (SELECT executed_obs_unit_id FROM {_NEW})"
+_PLANNED = f"obs_id IN (SELECT CAST(executed_obs_unit_id AS text) FROM {_NEW})"
 _OF_PACKAGE = f"raw_data_package_id IN (SELECT id FROM {_NEW})"
 _TABLES = (
     ("ops", "executed_obs_unit", _OF_EXECUTION),
@@ -41,7 +42,9 @@ _TABLES = (
     ("ops", "raw_data_package_metadata", _OF_PACKAGE),
     ("ops", "raw_data_file", _OF_PACKAGE),
     ("ops", "physical_copy", _OF_PACKAGE),
+    ("catalog", "package_publication", _OF_PACKAGE),
     ("catalog", "package_obscore", _OF_PACKAGE),
+    ("catalog", "obsplan", _PLANNED),
 )
 """What is written, in an order that keeps every foreign key."""
 
@@ -220,7 +223,9 @@ def _execute_again(catalog: Catalog, ids: list[UUID]) -> float:
         )
         keys = f"id IN (SELECT obscore_key FROM package_obscore WHERE {_OF_PACKAGE})"
         tables = [(table, which) for _, table, which in _TABLES]
+        planned = f"id IN (SELECT obsplan_key FROM obsplan WHERE {_PLANNED})"
         tables += [(POSITION_INDEX, keys), (REGION_INDEX, keys)]
+        tables += [("obsplan_position", planned), ("obsplan_region", planned)]
         rows = [connection.execute(f"SELECT * FROM {table} WHERE {which}").fetchall() for table, which in tables]
         with _without_triggers(connection):
             for table, which in reversed(tables):
