@@ -98,6 +98,7 @@ from catalog.vosi import ConeCapability, ImageCapability, LanguageFeature, Outpu
 
 if TYPE_CHECKING:  # loaded where something is taken in: nobody else shall wait for it
     from catalog.ingest.report import IngestSummary
+    from catalog.ingest.shares import Share, ShareBlock
     from catalog.ingest.synthetic.load import SyntheticSummary
 
 __all__ = ["Catalog", "InitSummary", "PublishedHoldings", "as_caller", "open_catalog"]
@@ -383,8 +384,13 @@ class Catalog:
         program: str | None = None,
         location: str | None = None,
         progress: Progress | None = None,
+        jobs: int = 1,
     ) -> IngestSummary:
-        """Take in manifests and trees of FITS files; see `catalog.ingest.paths.ingest_paths`."""
+        """Take in manifests and trees of FITS files; see `catalog.ingest.paths.ingest_paths`.
+
+        With more than one of ``jobs``, processes are spawned for large manifests on PostgreSQL: a script that asks for
+        them begins with ``if __name__ == "__main__":``.
+        """
         from catalog.ingest.paths import ingest_paths
 
         self.check_ready()
@@ -399,6 +405,8 @@ class Catalog:
             **named,
             progress=progress,
             session_factory=self.session,
+            share=partial(_load_share, self.settings) if self.database.dialect == "postgresql" else None,
+            jobs=jobs,
         )
 
     def refresh(self, *, full: bool = False, progress: Progress | None = None) -> ResolveSummary:
@@ -712,6 +720,14 @@ class Catalog:
         functions = QueryFunctions(POSTGRESQL_FUNCTIONS)
         objects: tuple[DerivedObjects, ...] = (PublishedObjects(), functions, self._tap_schema)
         return (*objects, ReaderGrants(role)) if role else objects
+
+
+def _load_share(settings: Settings, share: Share, tell: Callable[[ShareBlock], None]) -> None:
+    """A share of a manifest, in a process of its own."""
+    from catalog.ingest.shares import load_share
+
+    with Catalog(settings) as catalog:
+        load_share(catalog.session(), share, tell)
 
 
 def _retries(settings: PackageSettings | TransferSettings) -> RetryRules:

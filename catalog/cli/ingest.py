@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +29,14 @@ def ingest(
         str | None, typer.Option(help="SITE/NAME of the disk location of FITS files; made if it is not known.")
     ] = None,
     dry_run: Annotated[bool, typer.Option(help="Say what would happen and change nothing.")] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=32,
+            help="Processes that load a large manifest into PostgreSQL; otherwise one a processor, four at most.",
+        ),
+    ] = None,
     db: Db = None,
     json_summary: Json = False,
 ) -> None:
@@ -41,6 +50,7 @@ def ingest(
             location=location,
             dry_run=dry_run,
             progress=report,
+            jobs=jobs or min(4, os.cpu_count() or 1),
         )
     for problem in summary.problems:
         say(str(problem), style="red")

@@ -10,8 +10,9 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -30,7 +31,7 @@ from catalog.ingest.report import Outcome, Problem, Report
 from catalog.opsdb.models import ParkedRecord
 from catalog.opsdb.refusals import translate_integrity
 
-__all__ = ["BATCH_RECORDS", "BLOCK_RECORDS", "Loader"]
+__all__ = ["BATCH_RECORDS", "BLOCK_RECORDS", "LoadedBlock", "Loader"]
 
 BATCH_RECORDS = 200
 """Records to a transaction, where each has a savepoint of its own."""
@@ -41,6 +42,18 @@ BLOCK_RECORDS = 4_000
 _BLOCK_SIZE = 8 * 2**20  # characters of records: what a block takes in memory
 _FIRST_BLOCK = 100
 _OBJECTS = 500_000  # more than a block makes
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedBlock:
+    """A block of a manifest that was loaded."""
+
+    records: int
+    plain: int
+    """How many of them were plainly new."""
+
+    line: int | None
+    """Of the last."""
 
 
 class Loader:
@@ -107,16 +120,29 @@ class Loader:
         self._advance()
         return written.outcome
 
-    def load_all(self, entries: Iterable[Entry]) -> Iterator[int]:
+    def load_all(self, entries: Iterable[Entry]) -> Iterator[LoadedBlock]:
         """Load what a manifest says, a block at a time, counted and reported as by `load`.
 
         Yields:
-            How many entries a block had, when it is loaded.
+            What a block was, when it is loaded.
         """
         with _seldom_collecting():
-            for block in _blocks(entries, self._block_records):
-                self._load_block(block)
-                yield len(block)
+            for block in _blocks(entries, min(_FIRST_BLOCK, self._block_records), self._block_records):
+                others = 0
+                for entry in self._write_plain(block):
+                    others += 1
+                    self._load_entry(entry)
+                yield LoadedBlock(len(block), len(block) - others, block[-1].line)
+
+    def load_plain(self, entries: Iterable[Entry]) -> Iterator[Sequence[Entry]]:
+        """Load what is plainly new of a manifest, a block at a time, and leave the rest.
+
+        Yields:
+            What was left of a block, when its plain records are committed.
+        """
+        with _seldom_collecting():
+            for block in _blocks(entries, self._block_records, self._block_records):
+                yield list(self._write_plain(block))
 
     def commit(self) -> None:
         """End the transaction; of a dry run nothing is kept, but the transaction goes on."""
@@ -140,12 +166,11 @@ class Loader:
         self._report.waiting = self._session.scalar(sa.select(sa.func.count()).select_from(ParkedRecord)) or 0
         self.commit()
 
-    def _load_block(self, entries: Sequence[Entry]) -> None:
-        """Write what is plainly new together, then the others one by one.
+    def _write_plain(self, entries: Sequence[Entry]) -> Iterator[Entry]:
+        """Write what is plainly new together and commit it; the others come out, in their order.
 
         If the database refuses the whole, its halves are tried: one row may be to blame, or another writer.
         """
-        plain: Container[int] = ()
         if len(entries) > 1:
             block = self._blocks.plan([entry.record for entry in entries])
             try:
@@ -153,22 +178,22 @@ class Loader:
                     self._blocks.write(block, announce=not self._report.dry_run)
             except (IntegrityError, sa.exc.DBAPIError):
                 middle = len(entries) // 2
-                self._load_block(entries[:middle])
-                self._load_block(entries[middle:])
+                yield from self._write_plain(entries[:middle])
+                yield from self._write_plain(entries[middle:])
                 return
-            plain = block.places
             self._report.records += len(block.places)
             self._report.outcomes["created"] += len(block.places)
             self._report.files += len(block.files)
             self.commit()
-        for place, entry in enumerate(entries):
-            if place in plain:
-                continue
-            if entry.record is None:
-                self._report.records += 1
-                self._report.refuse(*entry.problems)
-            else:
-                self.load(entry.record, entry.file, entry.line)
+            entries = [entry for place, entry in enumerate(entries) if place not in block.places]
+        yield from entries
+
+    def _load_entry(self, entry: Entry) -> None:
+        if entry.record is None:
+            self._report.records += 1
+            self._report.refuse(*entry.problems)
+        else:
+            self.load(entry.record, entry.file, entry.line)
 
     def _attempt(self, record: PackageRecord, *, create: bool) -> Written:
         """Write a record in a savepoint; once more when another writer was faster with the same row."""
@@ -263,10 +288,10 @@ def _seldom_collecting() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def _blocks(entries: Iterable[Entry], records: int) -> Iterator[list[Entry]]:
-    """Entries in blocks that are bounded in number and size; the first are small: they may bring what others need."""
+def _blocks(entries: Iterable[Entry], first: int, records: int) -> Iterator[list[Entry]]:
+    """Entries in blocks, bounded in number and size; the first may be small: it may bring what others need."""
     block: list[Entry] = []
-    size, most = 0, min(_FIRST_BLOCK, records)
+    size, most = 0, first
     for entry in entries:
         block.append(entry)
         size += entry.size

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -26,7 +26,7 @@ from catalog.ingest.records import PackageRecord
 from catalog.ingest.report import Problem
 from catalog.vo.time import TIME_SCALES
 
-__all__ = ["MANIFEST_SUFFIXES", "Entry", "parse_record", "read_manifest"]
+__all__ = ["MANIFEST_SUFFIXES", "Entry", "count_lines", "parse_record", "read_manifest"]
 
 MANIFEST_SUFFIXES = (".jsonl", ".ndjson", ".csv", ".parquet")
 """By these a manifest is known."""
@@ -37,6 +37,14 @@ _JSON_CELLS = ("files", "copies", "metadata.document")
 _SURROGATE = re.compile("[\ud800-\udfff]")  # how bytes that are not UTF-8 come in
 _NESTED = (dict, list, tuple)
 _ADAPTER = TypeAdapter(PackageRecord)
+
+
+Wanted = Callable[[int], bool]
+"""Whether a line is wanted, by its number."""
+
+
+def _every(line: int) -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +59,7 @@ class Entry:
     """Characters of JSON that say the same: how much memory the record takes."""
 
 
-def read_manifest(path: Path) -> Iterator[Entry]:
+def read_manifest(path: Path, *, wanted: Wanted = _every) -> Iterator[Entry]:
     """Every record of a manifest, in order.
 
     What cannot be read is an entry with problems, never an exception; the rest of the file is read on where the form
@@ -59,12 +67,24 @@ def read_manifest(path: Path) -> Iterator[Entry]:
 
     Args:
         path: Its suffix, one of `MANIFEST_SUFFIXES` in any case, tells the form.
+        wanted: Which lines to read; the others are passed over without a look at what they say.
     """
     reader = {".csv": _read_csv, ".parquet": _read_parquet}.get(path.suffix.lower(), _read_json_lines)
     try:
-        yield from reader(path)
+        yield from reader(path, wanted)
     except OSError as error:
         yield _broken(path, None, None, f"the file cannot be read: {error.strerror or error}")
+
+
+def count_lines(path: Path) -> int:
+    """How many records a manifest has at most; 0 if it cannot be read."""
+    try:
+        if path.suffix.lower() == ".parquet":
+            return int(pq.read_metadata(path).num_rows)
+        with path.open("rb") as stream:
+            return sum(piece.count(b"\n") for piece in iter(lambda: stream.read(2**20), b""))
+    except (OSError, pa.ArrowException):
+        return 0
 
 
 def parse_record(values: dict[str, Any], *, strict: bool = True) -> PackageRecord:
@@ -147,7 +167,7 @@ _ENCODER = json.JSONEncoder(default=_plain)
 # JSON Lines
 
 
-def _read_json_lines(path: Path) -> Iterator[Entry]:
+def _read_json_lines(path: Path, wanted: Wanted) -> Iterator[Entry]:
     with path.open("rb") as stream:
         number = 0
         while text := stream.readline(_LONGEST):
@@ -155,10 +175,11 @@ def _read_json_lines(path: Path) -> Iterator[Entry]:
             if len(text) == _LONGEST and not text.endswith(b"\n"):
                 while (rest := stream.readline(_LONGEST)) and not rest.endswith(b"\n"):
                     pass
-                yield _broken(path, number, None, f"the line is longer than {_LONGEST} bytes")
+                if wanted(number):
+                    yield _broken(path, number, None, f"the line is longer than {_LONGEST} bytes")
                 continue
             text = text.removeprefix(b"\xef\xbb\xbf") if number == 1 else text
-            if text.strip():
+            if wanted(number) and text.strip():
                 yield _json_line(path, number, text)
 
 
@@ -194,7 +215,7 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_no_c
 # CSV
 
 
-def _read_csv(path: Path) -> Iterator[Entry]:
+def _read_csv(path: Path, wanted: Wanted) -> Iterator[Entry]:
     csv.field_size_limit(_LONGEST)
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
         rows = csv.reader(stream, strict=True)
@@ -206,7 +227,8 @@ def _read_csv(path: Path) -> Iterator[Entry]:
             except StopIteration:
                 return
             except csv.Error as error:
-                yield _broken(path, number, None, f"the row is not CSV: {error}")
+                if header is None or wanted(number):
+                    yield _broken(path, number, None, f"the row is not CSV: {error}")
                 if header is None:
                     return
                 continue
@@ -217,7 +239,7 @@ def _read_csv(path: Path) -> Iterator[Entry]:
                     named = f"the column '{twice[0]}' occurs twice" if twice and twice[0] else "a column has no name"
                     yield _broken(path, number, twice[0] or None if twice else None, named)
                     return
-            elif row:
+            elif row and wanted(number):
                 yield _csv_row(path, number, header, row)
 
 
@@ -272,13 +294,15 @@ def _json_cell(name: str, cell: str) -> Any:
 # Parquet
 
 
-def _read_parquet(path: Path) -> Iterator[Entry]:
+def _read_parquet(path: Path, wanted: Wanted) -> Iterator[Entry]:
     try:
         with pq.ParquetFile(path) as file:
-            number = 0
+            first = 1
             for batch in file.iter_batches(batch_size=_BATCH):
-                for values in _to_microseconds(batch).to_pylist():
-                    number += 1
+                numbers = [number for number in range(first, first + batch.num_rows) if wanted(number)]
+                rows = batch.take(pa.array([number - first for number in numbers], pa.int64()))
+                first += batch.num_rows
+                for number, values in zip(numbers, _to_microseconds(rows).to_pylist(), strict=True):
                     yield _flat_row(path, number, _prune(values), strict=False)
     except (pa.ArrowException, ValueError) as error:
         yield _broken(path, None, None, f"the file is not Parquet: {str(error).splitlines()[0]}")

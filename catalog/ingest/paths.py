@@ -10,10 +10,11 @@ from sqlalchemy.orm import Session
 
 from catalog.db import Database
 from catalog.errors import UsageError
-from catalog.ingest.load import BLOCK_RECORDS, Loader
-from catalog.ingest.manifest import MANIFEST_SUFFIXES, read_manifest
+from catalog.ingest.load import BLOCK_RECORDS, LoadedBlock, Loader
+from catalog.ingest.manifest import MANIFEST_SUFFIXES, count_lines, read_manifest
 from catalog.ingest.observations import FitsTree
 from catalog.ingest.report import IngestSummary, Report
+from catalog.ingest.shares import Lines, Share, Work, run_shares
 from catalog.ingest.tree import FITS_SUFFIXES, Found, walk_tree
 from catalog.opsdb.models import DataLocation, DiskDataLocation, ObservingProgram, Site
 
@@ -23,6 +24,8 @@ Progress = Callable[[int, int | None], None]
 """Called with how many are done and how many there are, if that is known: files of trees, records of manifests."""
 
 _SITE = "local"
+_WORTH = 20_000  # records that are left: a process takes two seconds to begin
+_GROWN, _PLAIN = 1_000, 0.9  # records of a block, and how many of them are plainly new, before the rest is shared out
 
 
 def ingest_paths(
@@ -37,6 +40,8 @@ def ingest_paths(
     progress: Progress | None = None,
     session_factory: Callable[[], Session] | None = None,
     block_records: int = BLOCK_RECORDS,
+    share: Work | None = None,
+    jobs: int = 1,
 ) -> IngestSummary:
     """Record what manifests and FITS files say.
 
@@ -58,6 +63,8 @@ def ingest_paths(
         session_factory: Makes the session; ``database.session`` when None.
         block_records: Records of a manifest to a block at most; with 1 each is loaded for itself. What comes of it is
             the same.
+        share: Loads a share of a large manifest in a process of its own; none is shared out when None.
+        jobs: How many processes that may be at once.
 
     Raises:
         UsageError: A path does not exist or is nothing that can be ingested; nothing has been done.
@@ -67,7 +74,18 @@ def ingest_paths(
     report = Report(dry_run=dry_run)
     session = (session_factory or database.session)()
     with Loader(session, report, create_instruments=create_instruments, block_records=block_records) as loader:
-        run = _Run(session, loader, report, program=program, location=location, tar_dir=tar_dir, progress=progress)
+        run = _Run(
+            session,
+            loader,
+            report,
+            program=program,
+            location=location,
+            tar_dir=tar_dir,
+            progress=progress,
+            share=share,
+            jobs=jobs,
+            block_records=block_records,
+        )
         try:
             run.ingest(checked)
         finally:
@@ -89,7 +107,13 @@ class _Run:
         location: str | None,
         tar_dir: Path | None,
         progress: Progress | None,
+        share: Work | None,
+        jobs: int,
+        block_records: int,
     ) -> None:
+        self._share = share if jobs > 1 and not report.dry_run else None
+        self._jobs = jobs
+        self._block_records = block_records
         self._session = session
         self._loader = loader
         self._report = report
@@ -111,10 +135,27 @@ class _Run:
         self._loader.retry_parked()
 
     def _manifest(self, path: Path) -> None:
-        for count in self._loader.load_all(read_manifest(path)):
-            for _ in range(count):
-                self._advance()
+        for block in self._loader.load_all(read_manifest(path)):
+            self._advance(block.records)
+            if self._share is not None and _is_worth_sharing(path, block):
+                self._loader.commit()
+                self._in_shares(self._share, path, (block.line or 0) + 1)
+                break
         self._loader.commit()
+
+    def _in_shares(self, share: Work, path: Path, begin: int) -> None:
+        """Let processes load what is plainly new from a line on, then load the rest."""
+        left = Lines()
+        shares = [Share(path, begin, number, self._jobs, self._block_records) for number in range(self._jobs)]
+        for block in run_shares(share, shares):
+            self._report.records += block.created
+            self._report.outcomes["created"] += block.created
+            self._report.files += block.files
+            self._advance(block.created)
+            for line in block.left:
+                left.add(line)
+        for rest in self._loader.load_all(read_manifest(path, wanted=left.__contains__)):
+            self._advance(rest.records)
 
     def _tree(self, root: Path) -> None:
         folder = (root if root.is_dir() else root.parent).resolve()
@@ -137,8 +178,8 @@ class _Run:
                 self._report.note(*prepared.notes)
             self._loader.commit()
 
-    def _advance(self) -> None:
-        self._done += 1
+    def _advance(self, count: int = 1) -> None:
+        self._done += count
         if self._progress is not None:
             self._progress(self._done, self._total)
 
@@ -192,3 +233,10 @@ def _is_manifest(path: Path) -> bool:
 
 def _count(root: Path) -> int:
     return sum(isinstance(item, Found) for item in walk_tree(root))
+
+
+def _is_worth_sharing(path: Path, block: LoadedBlock) -> bool:
+    """Whether so much is left, and so much of it seems to be plainly new, that processes of their own pay."""
+    if block.line is None or block.records < _GROWN or block.plain < _PLAIN * block.records:
+        return False
+    return count_lines(path) - block.line >= _WORTH

@@ -7,6 +7,7 @@ the R*Trees are filled too. It knows every value already; an ingest has to read,
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import tempfile
 import time
@@ -68,7 +69,7 @@ def measure(url: str, packages: int, *, files: int = 0) -> dict[str, float]:
         ids = _write(catalog, manifest, packages, files)
         _settle(catalog)
         began = time.perf_counter()
-        summary = catalog.ingest([manifest])
+        summary = catalog.ingest([manifest], jobs=os.cpu_count() or 1)
         ingested = packages / (time.perf_counter() - began)
         if summary.created != packages or summary.notes:
             raise RuntimeError(f"the measurement is void: {summary.to_json()}")
