@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -15,6 +16,9 @@ from pathlib import Path
 
 from postgres import READER, SUPERUSER, Cluster, PostgresServer, stop
 from psycopg import sql
+
+from catalog.adql.sqlite_functions import SQLITE_FUNCTIONS
+from catalog.db import SqlFunction
 
 __all__ = ["Observatory", "postgresql_observatory", "sqlite_observatory"]
 
@@ -47,6 +51,14 @@ class Observatory:
     """Seconds that filling it took, whenever that was."""
 
     server: PostgresServer | None = None
+
+    def connect_sqlite(self) -> sqlite3.Connection:
+        """The file by the standard library alone, with the functions that our SQL calls."""
+        connection = sqlite3.connect(f"file:{self.url.removeprefix('sqlite:///')}?mode=ro", uri=True)
+        for known in (SqlFunction(*function) for function in SQLITE_FUNCTIONS):
+            if not known.aggregate:
+                connection.create_function(known.name, known.narg, known.function, deterministic=known.deterministic)
+        return connection
 
     @contextmanager
     def fresh_url(self) -> Iterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import sqlite3
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -127,7 +126,7 @@ def _driver(observatory: Observatory, catalog: Catalog, query: str) -> Iterator[
             yield lambda: connection.execute(text.encode()).fetchall()
     else:
         named = {name.removeprefix(":"): value for name, value in explained.values}
-        opened = sqlite3.connect(f"file:{catalog.database.url.database}?mode=ro", uri=True)
+        opened = observatory.connect_sqlite()
         try:
             yield lambda: opened.execute(explained.sql, named).fetchall()
         finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -35,7 +34,7 @@ def measure_streams(observatory: Observatory, catalog: Catalog, service: Service
         works["copy_text"] = lambda: _copied(observatory, text, "text")
     else:
         named = {name.removeprefix(":"): value for name, value in explained.values}
-        works["read"] = lambda: _read_into_arrow(catalog, explained.sql, named)
+        works["read"] = lambda: _read_into_arrow(observatory, catalog, explained.sql, named)
     works |= {
         name: lambda fmt=fmt: _rate(catalog, service, fmt)  # type: ignore[misc]
         for name, fmt in FORMATS.items()
@@ -110,13 +109,11 @@ def _copied(observatory: Observatory, text: str, form: str) -> float:
         return rows / (time.perf_counter() - began)
 
 
-def _read_into_arrow(catalog: Catalog, text: str, named: Mapping[str, object]) -> float:
+def _read_into_arrow(observatory: Observatory, catalog: Catalog, text: str, named: Mapping[str, object]) -> float:
     """Rows per second that the standard library's sqlite3 reads into Arrow."""
-    path = str(catalog.database.url.database)
     with catalog.query(f"{EVERYTHING} WHERE obs_id IS NULL") as none:
         types = none.read_all().schema.types
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    connection.execute("PRAGMA mmap_size = 268435456")
+    connection = observatory.connect_sqlite()
     began = time.perf_counter()
     cursor = connection.execute(text, dict(named))
     count = 0
