@@ -13,6 +13,7 @@ from itertools import chain
 import pyarrow as pa
 
 from catalog.errors import InternalError
+from catalog.formats.allocators import give_memory_back
 from catalog.formats.arrow import encode_arrow
 from catalog.formats.binary2 import Binary2, encode_binary
 from catalog.formats.fits import encode_fits, encode_fits_in_votable
@@ -53,7 +54,7 @@ def encode(stream: TableStream, fmt: Format, *, infos: Sequence[Info] = ()) -> I
             yield from _pieces(stream, batches, fmt, infos)
     finally:
         if stream.rows > _SLICE_ROWS:
-            pa.default_memory_pool().release_unused()  # by itself it keeps what its largest user once needed
+            give_memory_back()
 
 
 def _pieces(
