@@ -259,8 +259,8 @@ class PostgresqlSource:
             except adbc.Error:
                 if is_new or self._stopped or _is_alive(self._connection):
                     raise
-                self._cursor = None
                 _discard(self._connection)  # the server was restarted, say: try the next, at last a new one
+                self._connection = self._cursor = None
 
     def _execute(self, connection: driver.Connection) -> None:
         self._cursor = connection.cursor(adbc_stmt_kwargs=_STREAMED)

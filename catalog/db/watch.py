@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from threading import Condition, Thread
 
 __all__ = ["Watch"]
 
+_LOG = logging.getLogger(__name__)
 _AGAIN_S = 0.05
 
 
@@ -55,7 +57,12 @@ class _Watchman:
     def _run(self) -> None:
         while True:
             for watch in self._wait():
-                watch.stop()
+                if watch not in self._watches:
+                    continue
+                try:
+                    watch.stop()
+                except Exception:
+                    _LOG.exception("what takes too long could not be told to stop")
 
     def _wait(self) -> list[Watch]:
         """Those whose time is over; each is due again soon."""

@@ -6,6 +6,8 @@ import time
 from threading import Event
 from threading import enumerate as threads
 
+import pytest
+
 from catalog.db.watch import Watch
 
 
@@ -34,6 +36,18 @@ def test_what_ends_in_time_is_left_alone() -> None:
     for _ in range(1_000):
         Watch(0.2, told.set).end()
     assert not told.wait(0.4)
+
+
+def test_what_cannot_be_stopped_does_not_keep_the_others_from_it(caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> None:
+        raise OSError("no way there")
+
+    told = Event()
+    watches = [Watch(0.05, fail), Watch(0.1, told.set)]
+    assert told.wait(2)
+    for watch in watches:
+        watch.end()
+    assert "could not be told to stop" in caplog.text
 
 
 def test_a_short_time_is_kept_beside_long_ones() -> None:
