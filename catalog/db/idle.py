@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from threading import Lock
 from typing import Generic, TypeVar
@@ -9,6 +10,7 @@ from typing import Generic, TypeVar
 __all__ = ["IdleConnections"]
 
 _KEPT = 20  # as many as queries run at once, unless the settings say otherwise
+_REST_S = 60.0  # what was not needed for so long is closed
 
 _T = TypeVar("_T")
 
@@ -24,7 +26,7 @@ class IdleConnections(Generic[_T]):
         self.is_closed = False
         """Whether nothing is kept any more."""
         self._discard = discard
-        self._idle: list[_T] = []
+        self._idle: list[tuple[_T, float]] = []
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -33,20 +35,24 @@ class IdleConnections(Generic[_T]):
     def take(self) -> _T | None:
         """The connection that was used last; None when there is none."""
         with self._lock:
-            return self._idle.pop() if self._idle else None
+            return self._idle.pop()[0] if self._idle else None
 
     def keep(self, connection: _T) -> None:
-        """Keep a connection for the next query, or close it, when there are enough."""
+        """Keep a connection for the next query, or close it, when there are enough; and those long out of use."""
+        now = time.monotonic()
         with self._lock:
-            if not self.is_closed and len(self._idle) < _KEPT:
-                self._idle.append(connection)
-                return
-        self._discard(connection)
+            is_kept = not self.is_closed and len(self._idle) < _KEPT
+            if is_kept:
+                self._idle.append((connection, now))
+            old = [idle for idle, since in self._idle if now - since > _REST_S]
+            self._idle = [(idle, since) for idle, since in self._idle if now - since <= _REST_S]
+        for each in old if is_kept else (*old, connection):
+            self._discard(each)
 
     def close(self) -> None:
         """Close those that nobody uses; the others follow when they are given back. Safe to repeat."""
         with self._lock:
             self.is_closed = True
             idle, self._idle = self._idle, []
-        for connection in idle:
+        for connection, _ in idle:
             self._discard(connection)

@@ -190,6 +190,7 @@ class PostgresqlSource:
         self._rows: pa.RecordBatchReader | None = None
         self._ended = False
         self._stopped = False
+        self._cancelled = False
 
     def fetch(self) -> list[pa.RecordBatch]:
         while not self._ended:
@@ -227,7 +228,8 @@ class PostgresqlSource:
                     opened.close()
         connection, self._connection, self._cursor, self._rows = self._connection, None, None, None
         # A cancel may still be on its way and would hit the next query: such a connection is not used again.
-        self._reader.give_back(connection, in_transaction=bool(self._temporary), broken=interrupted)
+        broken = interrupted or self._cancelled
+        self._reader.give_back(connection, in_transaction=bool(self._temporary), broken=broken)
 
     def _next(self) -> pa.RecordBatch | None:
         if self._connection is None:
@@ -281,6 +283,7 @@ class PostgresqlSource:
         return False
 
     def _cancel(self) -> None:
+        self._cancelled = True  # before the connection is looked at: who gives it back looks afterwards
         connection = self._connection
         if connection is not None:
             with suppress(adbc.Error):

@@ -11,6 +11,7 @@ __all__ = ["Watch"]
 
 _LOG = logging.getLogger(__name__)
 _AGAIN_S = 0.05
+_NEVER = float("inf")
 
 
 class Watch:
@@ -23,6 +24,8 @@ class Watch:
 
     def __init__(self, seconds: float, stop: Callable[[], None]) -> None:
         self.has_expired = False
+        self.is_told = False
+        """Whether it is being told just now."""
         self.stop = stop
         self.due = time.monotonic() + seconds
         _watchman.add(self)
@@ -57,27 +60,33 @@ class _Watchman:
     def _run(self) -> None:
         while True:
             for watch in self._wait():
-                if watch not in self._watches:
-                    continue
-                try:
-                    watch.stop()
-                except Exception:
-                    _LOG.exception("what takes too long could not be told to stop")
+                # A server that does not answer holds up whoever asks it to cancel: not the others as well.
+                Thread(target=self._tell, args=(watch,), name="query-stop", daemon=True).start()
 
     def _wait(self) -> list[Watch]:
         """Those whose time is over; each is due again soon."""
         with self._changed:
             while True:
                 now = time.monotonic()
-                due = [watch for watch in self._watches if watch.due <= now]
+                due = [watch for watch in self._watches if watch.due <= now and not watch.is_told]
                 if due:
                     break
-                self._wakes_at = min((watch.due for watch in self._watches), default=float("inf"))
-                self._changed.wait(None if not self._watches else self._wakes_at - now)
+                self._wakes_at = min((watch.due for watch in self._watches if not watch.is_told), default=_NEVER)
+                self._changed.wait(None if self._wakes_at == _NEVER else self._wakes_at - now)
             for watch in due:
-                watch.has_expired = True
-                watch.due = now + _AGAIN_S
+                watch.has_expired = watch.is_told = True
             return due
+
+    def _tell(self, watch: Watch) -> None:
+        if watch in self._watches:
+            try:
+                watch.stop()
+            except Exception:
+                _LOG.exception("what takes too long could not be told to stop")
+        with self._changed:
+            watch.is_told = False
+            watch.due = time.monotonic() + _AGAIN_S
+            self._changed.notify()
 
 
 _watchman = _Watchman()

@@ -299,13 +299,20 @@ def _read_parquet(path: Path, wanted: Wanted) -> Iterator[Entry]:
         with pq.ParquetFile(path) as file:
             first = 1
             for batch in file.iter_batches(batch_size=_BATCH):
-                numbers = [number for number in range(first, first + batch.num_rows) if wanted(number)]
-                rows = batch.take(pa.array([number - first for number in numbers], pa.int64()))
-                first += batch.num_rows
-                for number, values in zip(numbers, _to_microseconds(rows).to_pylist(), strict=True):
+                for number, values in _chosen(batch, first, wanted):
                     yield _flat_row(path, number, _prune(values), strict=False)
+                first += batch.num_rows
     except (pa.ArrowException, ValueError) as error:
         yield _broken(path, None, None, f"the file is not Parquet: {str(error).splitlines()[0]}")
+
+
+def _chosen(batch: pa.RecordBatch, first: int, wanted: Wanted) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The wanted rows of a batch with their numbers."""
+    numbers = [number for number in range(first, first + batch.num_rows) if wanted(number)]
+    if numbers:
+        rows = _to_microseconds(batch).to_pylist()
+        for number in numbers:
+            yield number, rows[number - first]
 
 
 def _to_microseconds(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -239,4 +239,4 @@ def _is_worth_sharing(path: Path, block: LoadedBlock) -> bool:
     """Whether so much is left, and so much of it seems to be plainly new, that processes of their own pay."""
     if block.line is None or block.records < _GROWN or block.plain < _PLAIN * block.records:
         return False
-    return count_lines(path) - block.line >= _WORTH
+    return path.is_file() and count_lines(path) - block.line >= _WORTH  # a pipe can be read once

@@ -17,7 +17,7 @@ from threading import Thread
 
 from sqlalchemy.orm import Session
 
-from catalog.errors import CatalogError, InternalError
+from catalog.errors import CatalogError, InternalError, UnavailableError
 from catalog.ingest.load import BLOCK_RECORDS, Loader
 from catalog.ingest.manifest import read_manifest
 from catalog.ingest.report import Report
@@ -83,11 +83,17 @@ def load_share(session: Session, share: Share, tell: Callable[[ShareBlock], None
         session: Resolves what it commits; it is closed at the end.
         share: What to load.
         tell: Told of each block when it is committed.
+
+    Raises:
+        UnavailableError: The file cannot be read to its end, which the first process could.
     """
     report = Report()
     with Loader(session, report, block_records=share.part) as loader:
         created = files = 0
         for others in loader.load_plain(read_manifest(share.path, wanted=share.takes)):
+            for entry in others:
+                if entry.line is None:
+                    raise UnavailableError(f"a share could not be read to its end: {entry.problems[0]}")
             left = tuple(entry.line for entry in others if entry.line is not None)
             tell(ShareBlock(report.outcomes["created"] - created, report.files - files, left))
             created, files = report.outcomes["created"], report.files
@@ -112,7 +118,11 @@ def run_shares(work: Work, shares: Sequence[Share]) -> Iterator[ShareBlock]:
             end, far = _SPAWN.Pipe(duplex=False)
             name = f"ingest-{share.number}"
             process = _SPAWN.Process(target=_work, args=(work, share, far), name=name, daemon=True)
-            process.start()
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # Ctrl-C is told by the first process
+            try:
+                process.start()
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
             far.close()
             processes.append(process)
             ends.append(end)
@@ -142,7 +152,8 @@ def _told(ends: list[Connection]) -> Iterator[ShareBlock]:
 
 def _work(work: Work, share: Share, end: Connection) -> None:
     """What each process does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is told by the first process
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     Thread(target=_follow_parent, daemon=True).start()
     try:
         work(share, end.send)

@@ -73,7 +73,7 @@ async def document_response(
     is_packed = document.packed is not None and accepts_gzip(request.headers.get("accept-encoding"))
     # Keep it, and ask whether it is still true.
     headers = {"etag": tags[is_packed], "cache-control": "no-cache", "vary": "Accept-Encoding"}
-    if _has_already(request, tags):
+    if _has_already(request, tags[is_packed]):
         return Response(status_code=304, headers=headers)
     if document.packed is not None and is_packed:
         headers["content-encoding"] = "gzip"
@@ -86,7 +86,7 @@ def _made(content: bytes, media_type: str) -> _Document:
     return _Document(content, packed, hashlib.sha256(content).hexdigest()[:32])
 
 
-def _has_already(request: Request, tags: tuple[str, str]) -> bool:
-    """Whether one of the client's tags is one of these; weak tags compare by their text."""
+def _has_already(request: Request, expected: str) -> bool:
+    """Whether one of the client's tags is this one; weak tags compare by their text."""
     known = ",".join(request.headers.getlist("if-none-match")).split(",")
-    return any(tag.strip().removeprefix("W/") in (*tags, "*") for tag in known)
+    return any(tag.strip().removeprefix("W/") in (expected, "*") for tag in known)

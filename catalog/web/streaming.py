@@ -91,8 +91,9 @@ class StreamResponse(Response):
                 work = _Work(self._prepare, self._admission, packs=packs)
                 try:
                     first = await work.first()
-                    await self._start(send, work, len(first))
-                    await self._send(send, work, None if scope["method"] == "HEAD" else first)
+                    with breaking_off():
+                        await self._start(send, work, len(first))
+                        await self._send(send, work, None if scope["method"] == "HEAD" else first)
                 finally:
                     await work.stop()
         except Exception as error:
@@ -106,14 +107,15 @@ class StreamResponse(Response):
         if work.is_complete:
             headers["content-length"] = str(size)
         self.init_headers(headers)
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        with anyio.fail_after(_SLICE_SECONDS):
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
 
     async def _send(self, send: Send, work: _Work, first: bytes | None) -> None:
-        with breaking_off():
-            piece = first
-            while piece is not None and not work.is_complete:
-                await send_piece(send, piece)
-                piece = await work.next()
+        piece = first
+        while piece is not None and not work.is_complete:
+            await send_piece(send, piece)
+            piece = await work.next()
+        with anyio.fail_after(_SLICE_SECONDS):
             await send({"type": "http.response.body", "body": piece or b"", "more_body": False})
 
 
@@ -204,10 +206,10 @@ class _Work:
 
     def _first(self) -> bytes:
         with self._turn:
-            answer = self._answer = self._prepare()
-            self.content_type = answer.content_type
             if self._stopping:
                 raise UnavailableError("the client is gone")
+            answer = self._answer = self._prepare()
+            self.content_type = answer.content_type
             body = self._begun(answer)
             self.is_packed = self._packs and shrinks(self.content_type, len(body) if self.is_complete else None)
             if not self.is_packed:
