@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("--only", choices=PARTS, action="append", help="a part, or several; all by default")
     parser.add_argument("--folder", type=Path, default=Path("var/bench"), help="where the filled catalogs are kept")
     parser.add_argument("--results", type=Path, default=Path("var/bench.json"))
-    parser.add_argument("--plot", type=Path, help="draw a picture, too (needs matplotlib)")
+    parser.add_argument("--plot", type=Path, help="draw a picture, too (needs the extra bench)")
     chosen = parser.parse_args()
     chosen.folder.mkdir(parents=True, exist_ok=True)
     print(f"== {os.cpu_count()} processors, {platform.platform()}, Python {platform.python_version()}", flush=True)
