@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from catalog.ingest.report import IngestSummary
+from catalog.ingest.shares import usual_jobs
 from catalog.terminal.messages import Json, progress_bar, say, summarise
 from catalog.terminal.opening import Db, ready_catalog
 
@@ -34,7 +34,7 @@ def ingest(
         typer.Option(
             min=1,
             max=32,
-            help="Processes that load a large manifest into PostgreSQL; otherwise one a processor, four at most.",
+            help="Processes that load a large manifest into PostgreSQL; otherwise one more than processors, four at most.",
         ),
     ] = None,
     db: Db = None,
@@ -50,7 +50,7 @@ def ingest(
             location=location,
             dry_run=dry_run,
             progress=report,
-            jobs=jobs or min(4, os.cpu_count() or 1),
+            jobs=jobs or usual_jobs(),
         )
     for problem in summary.problems:
         say(str(problem), style="red")

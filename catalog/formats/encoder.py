@@ -31,6 +31,7 @@ __all__ = ["encode"]
 
 _SLICE_ROWS = 16_384
 _SLICE_BYTES = 32 * 2**20
+_PIECES = 32  # between two looks at what the allocators keep
 
 
 def encode(stream: TableStream, fmt: Format, *, infos: Sequence[Info] = ()) -> Iterator[bytes]:
@@ -51,7 +52,10 @@ def encode(stream: TableStream, fmt: Format, *, infos: Sequence[Info] = ()) -> I
     try:
         with stream:
             batches = (part for batch in _primed(stream) for part in _slices(batch))
-            yield from _pieces(stream, batches, fmt, infos)
+            for number, piece in enumerate(_pieces(stream, batches, fmt, infos), start=1):
+                yield piece
+                if number % _PIECES == 0:
+                    give_memory_back()
     finally:
         if stream.rows > _SLICE_ROWS:
             give_memory_back()

@@ -22,8 +22,9 @@ from catalog.ingest.load import BLOCK_RECORDS, Loader
 from catalog.ingest.manifest import read_manifest
 from catalog.ingest.report import Report
 
-__all__ = ["Lines", "Share", "ShareBlock", "Work", "load_share", "run_shares"]
+__all__ = ["Lines", "Share", "ShareBlock", "Work", "load_share", "run_shares", "usual_jobs"]
 
+_MOST = 4
 _SPAWN = multiprocessing.get_context("spawn")  # each opens connections of its own: none may cross a fork
 
 
@@ -53,6 +54,11 @@ class ShareBlock:
     files: int
     left: tuple[int, ...]
     """Lines of the records that are not plainly new."""
+
+
+def usual_jobs() -> int:
+    """How many processes load a large manifest: one more than processors, since one may wait for another to resolve."""
+    return min(_MOST, 1 + (os.cpu_count() or 1))
 
 
 class Lines:

@@ -13,6 +13,7 @@ __all__ = ["Connection", "Streamed", "load", "sync_path"]
 
 _PIECE = 1 << 18
 _TAIL = 4_000
+_LAST_CHUNK = b"\r\n0\r\n\r\n"  # with the end of the chunk before: a row of CSV may end in 0, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +63,9 @@ class Connection:
                 parts.append(piece)
                 missing -= len(piece)
             return head + b"\r\n\r\n" + b"".join(parts)
-        parts = [rest]
-        while not parts[-1].endswith(b"0\r\n\r\n"):
-            piece = self._receive()
-            parts.append(parts[-1][-8:] + piece if len(piece) < 8 else piece)
-        return head + b"\r\n\r\n" + b"".join(parts)
+        while not rest.endswith(_LAST_CHUNK):
+            rest += self._receive()
+        return head + b"\r\n\r\n" + rest
 
     def stream(self, path: str, headers: str = "") -> Streamed:
         """Read an answer of any size and throw it away."""
@@ -79,7 +78,7 @@ class Connection:
         size, tail = len(rest), rest
         buffer = bytearray(_PIECE)
         view = memoryview(buffer)
-        while not tail.endswith(b"0\r\n\r\n"):
+        while not tail.endswith(_LAST_CHUNK):
             count = self._socket.recv_into(view)
             if not count:
                 raise RuntimeError(f"the answer broke off after {size:,} bytes")

@@ -7,7 +7,6 @@ the R*Trees are filled too. It knows every value already; an ingest has to read,
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import tempfile
 import time
@@ -24,6 +23,7 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from catalog.errors import CatalogError
+from catalog.ingest.shares import usual_jobs
 from catalog.obscore.package_obscore import POSITION_INDEX, REGION_INDEX
 from catalog.opsdb.models import DataLocation, Instrument, InstrumentModule, ObsUnit, RawDataPackage, Site
 from catalog.wiring import Catalog, open_catalog
@@ -69,7 +69,7 @@ def measure(url: str, packages: int, *, files: int = 0) -> dict[str, float]:
         ids = _write(catalog, manifest, packages, files)
         _settle(catalog)
         began = time.perf_counter()
-        summary = catalog.ingest([manifest], jobs=os.cpu_count() or 1)
+        summary = catalog.ingest([manifest], jobs=usual_jobs())
         ingested = packages / (time.perf_counter() - began)
         if summary.created != packages or summary.notes:
             raise RuntimeError(f"the measurement is void: {summary.to_json()}")
