@@ -34,7 +34,7 @@ def ingest(
         typer.Option(
             min=1,
             max=32,
-            help="Processes that load a large manifest into PostgreSQL; otherwise one more than processors, four at most.",
+            help="Processes that load a large manifest into PostgreSQL; one more than processors, four at most.",
         ),
     ] = None,
     db: Db = None,
