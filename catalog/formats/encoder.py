@@ -31,7 +31,7 @@ __all__ = ["encode"]
 
 _SLICE_ROWS = 16_384
 _SLICE_BYTES = 32 * 2**20
-_PIECES = 32  # between two looks at what the allocators keep
+_PIECES = 32  # between two looks at what the allocators keep, which take some milliseconds
 
 
 def encode(stream: TableStream, fmt: Format, *, infos: Sequence[Info] = ()) -> Iterator[bytes]:
