@@ -12,6 +12,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
+from catalog.db.statement import array_element
+
 __all__ = ["is_one_of"]
 
 
@@ -40,7 +42,7 @@ class _IsOneOf(FunctionElement[bool]):
 
 
 def _spell_array(keys: Iterable[object]) -> str:
-    return "{" + ",".join(['"' + str(key).replace("\\", "\\\\").replace('"', '\\"') + '"' for key in keys]) + "}"
+    return "{" + ",".join(map(array_element, keys)) + "}"
 
 
 def _spell_json(keys: Iterable[object]) -> str:

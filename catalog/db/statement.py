@@ -14,7 +14,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from catalog.db.address import DialectName
 from catalog.errors import InternalError, QueryError, ResourceLimitError
 
-__all__ = ["Query", "compile_statement", "quote_value"]
+__all__ = ["Query", "array_element", "compile_statement", "quote_value"]
 
 # Named binds on SQLite. On PostgreSQL a dialect is borrowed for its spelling alone, %(name)s::TYPE: every value says
 # its type, so that all of them may be written as text.
@@ -87,7 +87,7 @@ def quote_value(value: object) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, list | tuple):
-        elements = ",".join("NULL" if each is None else _element(str(each)) for each in value)
+        elements = ",".join("NULL" if each is None else array_element(each) for each in value)
         return quote_value(f"{{{elements}}}")
     text = f"\\x{value.hex()}" if isinstance(value, bytes) else str(value)
     if "\0" in text:
@@ -95,8 +95,9 @@ def quote_value(value: object) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _element(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+def array_element(value: object) -> str:
+    """A value as PostgreSQL reads it between the braces of an array."""
+    return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def compile_statement(

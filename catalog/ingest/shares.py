@@ -6,14 +6,11 @@ the same time but executions, and of two that make the same one waits for the ot
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from threading import Thread
 
 from sqlalchemy.orm import Session
 
@@ -21,11 +18,11 @@ from catalog.errors import CatalogError, InternalError, UnavailableError
 from catalog.ingest.load import BLOCK_RECORDS, Loader
 from catalog.ingest.manifest import read_manifest
 from catalog.ingest.report import Report
+from catalog.processes import SPAWN, follow_first, start
 
 __all__ = ["Lines", "Share", "ShareBlock", "Work", "load_share", "run_shares", "usual_jobs"]
 
 _MOST = 4
-_SPAWN = multiprocessing.get_context("spawn")  # each opens connections of its own: none may cross a fork
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +118,10 @@ def run_shares(work: Work, shares: Sequence[Share]) -> Iterator[ShareBlock]:
     processes, ends = [], []
     try:
         for share in shares:
-            end, far = _SPAWN.Pipe(duplex=False)
+            end, far = SPAWN.Pipe(duplex=False)
             name = f"ingest-{share.number}"
-            process = _SPAWN.Process(target=_work, args=(work, share, far), name=name, daemon=True)
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # Ctrl-C is told by the first process
-            try:
-                process.start()
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            process = SPAWN.Process(target=_work, args=(work, share, far), name=name, daemon=True)
+            start(process)
             far.close()
             processes.append(process)
             ends.append(end)
@@ -158,20 +151,10 @@ def _told(ends: list[Connection]) -> Iterator[ShareBlock]:
 
 def _work(work: Work, share: Share, end: Connection) -> None:
     """What each process does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-    Thread(target=_follow_parent, daemon=True).start()
+    follow_first(lambda: os._exit(1))  # what is not committed is given up
     try:
         work(share, end.send)
     except CatalogError as fault:
         end.send(fault)
     else:
         end.send(None)
-
-
-def _follow_parent() -> None:
-    """End when the first process is gone, however it ended: what is not committed is given up."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 import signal
 import socket
@@ -12,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
-from threading import Thread
 from types import FrameType
 
+from catalog.processes import SPAWN, follow_first, start
 from catalog.settings import Settings
 from catalog.web.server import run
 from catalog.wiring import Catalog
@@ -26,7 +25,6 @@ _LOOK_SECONDS = 0.5
 _RESTART_SECONDS = 1.0  # between two processes in the same place
 _STOP_SECONDS = 40.0  # for answers under way, and for jobs to be handed back
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_SPAWN = multiprocessing.get_context("spawn")  # each opens connections of its own: none may cross a fork
 
 
 def run_workers(settings: Settings, listener: socket.socket, count: int) -> None:
@@ -52,12 +50,8 @@ def run_workers(settings: Settings, listener: socket.socket, count: int) -> None
 
 
 def _start(settings: Settings, listener: socket.socket, number: int) -> SpawnProcess:
-    process = _SPAWN.Process(target=_serve, args=(settings, listener, number), name=f"catalog-{number}")
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # Ctrl-C is told by the first process
-    try:
-        process.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    process = SPAWN.Process(target=_serve, args=(settings, listener, number), name=f"catalog-{number}")
+    start(process)
     return process
 
 
@@ -76,19 +70,9 @@ def _stop(processes: list[SpawnProcess]) -> None:
 def _serve(settings: Settings, listener: socket.socket, number: int) -> None:
     """What each process does."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-    Thread(target=_follow_parent, daemon=True).start()
+    follow_first(lambda: os.kill(os.getpid(), signal.SIGTERM))
     with Catalog(settings) as catalog:
         run(catalog, listener, is_housekeeper=number == 0)
-
-
-def _follow_parent() -> None:
-    """Stop when the first process is gone, however it ended."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from bench.service import Service
 
 from catalog import Catalog
 
-__all__ = ["measure_copy", "measure_memory", "measure_streams"]
+__all__ = ["measure_memory", "measure_streams"]
 
 FORMATS = {"binary2": "votable", "tabledata": "votable/td", "csv": "csv", "parquet": "parquet"}
 FIRST_BYTES = ("votable", "votable/td", "csv", "tsv", "json", "arrow")
@@ -74,12 +74,6 @@ def measure_memory(catalog: Catalog, service: Service) -> dict[str, float]:
     return {**measured, "peak_rss_mb_other_formats": service.peak_mb()}
 
 
-def measure_copy(observatory: Observatory, catalog: Catalog) -> float:
-    """Rows per second of COPY in binary, for a figure beside others."""
-    explained = catalog.tap.explain(EVERYTHING)
-    return _copied(observatory, literal_sql(explained.sql, explained.values), "binary")
-
-
 def _count(catalog: Catalog) -> int:
     with catalog.query("SELECT COUNT(*) AS n FROM ivoa.obscore") as rows:
         return int(rows.read_all()["n"][0].as_py())
@@ -93,7 +87,7 @@ def _rate(catalog: Catalog, service: Service, fmt: str) -> float:
 def _stream(service: Service, query: str, fmt: str, rows: int) -> Streamed:
     connection = Connection(service.port)
     try:
-        return connection.stream(sync_path(f"{query} ", fmt, rows))
+        return connection.stream(sync_path(query, fmt, rows))
     finally:
         connection.close()
 
