@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -78,11 +79,11 @@ def ingest_paths(
             session,
             loader,
             report,
-            program=program,
+            program_name=program,
             location=location,
             tar_dir=tar_dir,
             progress=progress,
-            share=share,
+            share=share if jobs > 1 and not dry_run else None,
             jobs=jobs,
             block_records=block_records,
         )
@@ -94,107 +95,99 @@ def ingest_paths(
     return report.summary()
 
 
+@dataclass(slots=True)
 class _Run:
     """One call of `ingest_paths`."""
 
-    def __init__(
-        self,
-        session: Session,
-        loader: Loader,
-        report: Report,
-        *,
-        program: str,
-        location: str | None,
-        tar_dir: Path | None,
-        progress: Progress | None,
-        share: Work | None,
-        jobs: int,
-        block_records: int,
-    ) -> None:
-        self._share = share if jobs > 1 and not report.dry_run else None
-        self._jobs = jobs
-        self._block_records = block_records
-        self._session = session
-        self._loader = loader
-        self._report = report
-        self._program_name = program
-        self._location = location
-        self._tar_dir = tar_dir
-        self._progress = progress
-        self._done = 0
-        self._total: int | None = None
+    session: Session
+    loader: Loader
+    report: Report
+    program_name: str
+    location: str | None
+    tar_dir: Path | None
+    progress: Progress | None
+    share: Work | None
+    jobs: int
+    block_records: int
+    done: int = 0
+    total: int | None = None
 
     def ingest(self, paths: Sequence[Path]) -> None:
-        if self._progress is not None and not any(_is_manifest(path) for path in paths):
-            self._total = sum(_count(path) for path in paths)
+        if self.progress is not None and not any(_is_manifest(path) for path in paths):
+            self.total = sum(_count(path) for path in paths)
         for path in paths:
             if _is_manifest(path):
                 self._manifest(path)
             else:
                 self._tree(path)
-        self._loader.retry_parked()
+        self.loader.retry_parked()
 
     def _manifest(self, path: Path) -> None:
-        for block in self._loader.load_all(read_manifest(path)):
+        lines = None  # counted when it matters, and once
+        for block in self.loader.load_all(read_manifest(path)):
             self._advance(block.records)
-            if self._share is not None and _is_worth_sharing(path, block):
-                self._loader.commit()
-                self._in_shares(self._share, path, (block.line or 0) + 1)
+            if self.share is None or not _is_plainly_new(block):
+                continue
+            if lines is None:
+                lines = count_lines(path) if path.is_file() else 0  # a pipe can be read once
+            if lines - (block.line or 0) >= _WORTH:
+                self.loader.commit()
+                self._in_shares(self.share, path, (block.line or 0) + 1)
                 break
-        self._loader.commit()
+        self.loader.commit()
 
     def _in_shares(self, share: Work, path: Path, begin: int) -> None:
         """Let processes load what is plainly new from a line on, then load the rest."""
         left = Lines()
-        shares = [Share(path, begin, number, self._jobs, self._block_records) for number in range(self._jobs)]
+        shares = [Share(path, begin, number, self.jobs, self.block_records) for number in range(self.jobs)]
         for block in run_shares(share, shares):
-            self._report.records += block.created
-            self._report.outcomes["created"] += block.created
-            self._report.files += block.files
+            self.report.records += block.created
+            self.report.outcomes["created"] += block.created
+            self.report.files += block.files
             self._advance(block.created)
             for line in block.left:
                 left.add(line)
-        for rest in self._loader.load_all(read_manifest(path, wanted=left.__contains__)):
+        for rest in self.loader.load_all(read_manifest(path, wanted=left.__contains__)):
             self._advance(rest.records)
 
     def _tree(self, root: Path) -> None:
         folder = (root if root.is_dir() else root.parent).resolve()
         tree = FitsTree(
             root=root,
-            report=self._report,
+            report=self.report,
             program=self._program(),
-            location=self._disk(folder, self._location or f"{_SITE}/{folder}"),
-            tar_location=None if self._tar_dir is None else self._tar_location(self._tar_dir),
-            tar_dir=self._tar_dir,
+            location=self._disk(folder, self.location or f"{_SITE}/{folder}"),
+            tar_location=None if self.tar_dir is None else self._tar_location(self.tar_dir),
+            tar_dir=self.tar_dir,
             on_file=self._advance,
         )
-        self._loader.commit()  # nobody waits for us while files are read
+        self.loader.commit()  # nobody waits for us while files are read
         for prepared in tree.packages():
-            outcome = self._loader.load(prepared.record, prepared.origin)
+            outcome = self.loader.load(prepared.record, prepared.origin)
             if outcome in ("refused", "parked"):
                 prepared.discard()
             else:
                 prepared.keep()
-                self._report.note(*prepared.notes)
-            self._loader.commit()
+                self.report.note(*prepared.notes)
+            self.loader.commit()
 
     def _advance(self, count: int = 1) -> None:
-        self._done += count
-        if self._progress is not None:
-            self._progress(self._done, self._total)
+        self.done += count
+        if self.progress is not None:
+            self.progress(self.done, self.total)
 
     def _program(self) -> dict[str, str]:
         """A reference to the programme, or what it takes to create it."""
-        query = sa.select(ObservingProgram.id).where(ObservingProgram.short_name == self._program_name)
-        is_known = self._session.scalar(query) is not None
+        query = sa.select(ObservingProgram.id).where(ObservingProgram.short_name == self.program_name)
+        is_known = self.session.scalar(query) is not None
         return (
-            {"short_name": self._program_name}
+            {"short_name": self.program_name}
             if is_known
-            else {"short_name": self._program_name, "name": self._program_name}
+            else {"short_name": self.program_name, "name": self.program_name}
         )
 
     def _tar_location(self, folder: Path) -> dict[str, str]:
-        site = (self._location or _SITE).partition("/")[0]
+        site = (self.location or _SITE).partition("/")[0]
         folder = folder.resolve()
         return self._disk(folder, f"{site}/{folder}")
 
@@ -207,7 +200,7 @@ class _Run:
         site, _, name = name.partition("/")
         name = name or str(folder)
         query = sa.select(DataLocation).join(Site).where(Site.key == site, DataLocation.name == name)
-        known = self._session.scalar(query)
+        known = self.session.scalar(query)
         if known is None:
             values = {"site": site, "name": name, "storage_type": "disk", "location_type": "source"}
             return values | {"path": str(folder), "site_name": site}
@@ -235,8 +228,6 @@ def _count(root: Path) -> int:
     return sum(isinstance(item, Found) for item in walk_tree(root))
 
 
-def _is_worth_sharing(path: Path, block: LoadedBlock) -> bool:
-    """Whether so much is left, and so much of it seems to be plainly new, that processes of their own pay."""
-    if block.line is None or block.records < _GROWN or block.plain < _PLAIN * block.records:
-        return False
-    return path.is_file() and count_lines(path) - block.line >= _WORTH  # a pipe can be read once
+def _is_plainly_new(block: LoadedBlock) -> bool:
+    """Whether the rest of its manifest can be expected to be, so that processes of their own pay."""
+    return block.line is not None and block.records >= _GROWN and block.plain >= _PLAIN * block.records

@@ -6,9 +6,11 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from threading import Lock
 from typing import Any, cast
 
 import sqlalchemy as sa
+from cachetools import LRUCache
 
 from catalog.access import ANONYMOUS, Caller
 from catalog.adql.parser import parse
@@ -16,8 +18,8 @@ from catalog.adql.resolver import ResolvedQuery, resolve
 from catalog.adql.translate import translate
 from catalog.db import Database
 from catalog.db.plan import indexes_used
+from catalog.db.statement import Query
 from catalog.tap.estimate import Estimate, read_estimate
-from catalog.tap.prepared import Prepared, PreparedQueries
 from catalog.tap.upload import Uploads
 from catalog.vo.table import Info, Service, Table, TableStream
 from catalog.vo.tableset import TableSchema
@@ -65,6 +67,14 @@ class Explanation:
         return indexes_used(self.plan)
 
 
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A query that is ready to be run: kept, since the same text comes again with other values."""
+
+    resolved: ResolvedQuery
+    query: Query
+
+
 class QueryService:
     """Answer ADQL queries over the published tables.
 
@@ -105,7 +115,8 @@ class QueryService:
         self._counts_hidden = counts_hidden
         self._services = dict(services or {})
         self._variant = variant
-        self._prepared = PreparedQueries(_KEPT)
+        self._prepared: LRUCache[Hashable, _Prepared] = LRUCache(_KEPT)
+        self._keeping = Lock()
 
     def resolve(self, adql: str, *, uploads: Uploads | None = None) -> ResolvedQuery:
         """Check a query and say what its result holds, without running it.
@@ -264,17 +275,23 @@ class QueryService:
                 services.append(describe(column.name))
         return replace(resolved, table=replace(resolved.table, services=tuple(services)))
 
-    def _prepare(self, adql: str, caller: Caller, limit: int, uploads: Uploads | None) -> Prepared:
+    def _prepare(self, adql: str, caller: Caller, limit: int, uploads: Uploads | None) -> _Prepared:
         """The query in SQL: as it is known from before, with the caller's values, or translated now."""
 
-        def prepare() -> Prepared:
+        def prepare() -> _Prepared:
             resolved = self.resolve(adql, uploads=uploads)
-            return Prepared(resolved, self._database.render(self._translate(resolved, caller, limit)))
+            return _Prepared(resolved, self._database.render(self._translate(resolved, caller, limit)))
 
         if self._variant is None or len(adql) > _LONGEST_KEPT or (uploads is not None and uploads.tables):
             return prepare()
         access_class, values = self._variant(caller)
-        found = self._prepared.get((adql, access_class, limit), prepare)
+        key = (adql, access_class, limit)
+        with self._keeping:
+            found = self._prepared.get(key)
+        if found is None:
+            found = prepare()  # what fails is not remembered
+            with self._keeping:
+                self._prepared[key] = found
         return replace(found, query=found.query.with_values(values))
 
     def _translate(self, resolved: ResolvedQuery, caller: Caller, limit: int | None) -> sa.Select[Any]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
+from cachetools import LRUCache
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -28,27 +28,14 @@ class _Document:
     tag: str
 
 
-class KeptDocuments:
+class KeptDocuments(LRUCache[Hashable, _Document]):
     """Documents that were asked for last, by whatever they depend on.
 
     Of the keys a part may come from clients, such as the name by which they call the service: the oldest makes room.
     """
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Hashable, _Document] = OrderedDict()
-
-    def find(self, key: Hashable) -> _Document | None:
-        """The document of a key, if it is known."""
-        found = self._kept.get(key)
-        if found is not None:
-            self._kept.move_to_end(key)
-        return found
-
-    def keep(self, key: Hashable, document: _Document) -> None:
-        """Remember a document."""
-        self._kept[key] = document
-        while len(self._kept) > _KEPT:
-            self._kept.popitem(last=False)
+        super().__init__(_KEPT)
 
 
 async def document_response(
@@ -64,11 +51,11 @@ async def document_response(
             for each request when None.
     """
     kept: KeptDocuments = request.app.state.documents
-    document = None if key is None else kept.find(key)
+    document = None if key is None else kept.get(key)
     if document is None:
         document = await run_in_threadpool(lambda: _made(render(), media_type))
         if key is not None:
-            kept.keep(key, document)
+            kept[key] = document
     tags = (f'"{document.tag}"', f'"{document.tag}-gzip"')  # one for each coding: their bytes differ
     is_packed = document.packed is not None and accepts_gzip(request.headers.get("accept-encoding"))
     # Keep it, and ask whether it is still true.

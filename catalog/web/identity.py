@@ -10,13 +10,13 @@ import base64
 import binascii
 import logging
 import time
-from collections import OrderedDict
 from dataclasses import dataclass
 from functools import partial
 from urllib.parse import quote
 
 import anyio
 from anyio.to_thread import run_sync
+from cachetools import TTLCache
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -139,7 +139,7 @@ class Identification:
         self._offers = offers
         self._hashing = anyio.CapacityLimiter(_HASHES_AT_ONCE)
         self._verifying = anyio.CapacityLimiter(_VERIFIED_AT_ONCE)
-        self._failures: OrderedDict[str, _Failures] = OrderedDict()
+        self._failures: TTLCache[str, _Failures] = TTLCache(_ADDRESSES, _FAILURE_SECONDS)
         self._offered = (False, 0.0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -222,20 +222,13 @@ class Identification:
 
     def _check_patience(self, address: str) -> None:
         failures = self._failures.get(address)
-        if failures is None:
-            return
-        left = failures.until - time.monotonic()
-        if left <= 0:
-            del self._failures[address]
-        elif failures.count >= _FAILURES:
-            raise QuotaError("too many wrong credentials came from your address", retry_after=max(1, round(left)))
+        if failures is not None and failures.count >= _FAILURES:
+            left = round(failures.until - time.monotonic())
+            raise QuotaError("too many wrong credentials came from your address", retry_after=max(1, left))
 
     def _count_failure(self, address: str) -> None:
         failures = self._failures.setdefault(address, _Failures(0, time.monotonic() + _FAILURE_SECONDS))
         failures.count += 1
-        self._failures.move_to_end(address)
-        while len(self._failures) > _ADDRESSES:
-            self._failures.popitem(last=False)
 
     async def _is_offered(self) -> bool:
         """Whether anybody can log in, as it was some seconds ago."""

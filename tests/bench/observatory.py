@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 from postgres import READER, SUPERUSER, Cluster, PostgresServer, stop
 from psycopg import sql
 
@@ -59,6 +60,10 @@ class Observatory:
             if not known.aggregate:
                 connection.create_function(known.name, known.narg, known.function, deterministic=known.deterministic)
         return connection
+
+    def connect_postgresql(self) -> psycopg.Connection:
+        """The database by the driver alone, without just-in-time compilation, as our sessions are."""
+        return psycopg.connect(self.url.replace("+psycopg", ""), autocommit=True, options="-c jit=off")
 
     @contextmanager
     def fresh_url(self) -> Iterator[str]:

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-import psycopg
 from bench.client import Connection, load, sync_path
 from bench.observatory import Observatory
 from bench.queries import COUNTS, EVERYTHING, Sample, cone, literal_sql, small_queries
@@ -121,8 +120,7 @@ def _driver(observatory: Observatory, catalog: Catalog, query: str) -> Iterator[
     explained = catalog.tap.explain(query)
     if observatory.dialect == "postgresql":
         text = literal_sql(explained.sql, explained.values)
-        with psycopg.connect(observatory.url.replace("+psycopg", ""), autocommit=True) as connection:
-            connection.execute("SET jit = off")
+        with observatory.connect_postgresql() as connection:
             yield lambda: connection.execute(text.encode()).fetchall()
     else:
         named = {name.removeprefix(":"): value for name, value in explained.values}

@@ -94,7 +94,7 @@ def _stream(service: Service, query: str, fmt: str, rows: int) -> Streamed:
 
 def _copied(observatory: Observatory, text: str, form: str) -> float:
     """Rows per second that psycopg gets by COPY, each of which it hands over as bytes."""
-    with _connected(observatory) as connection, connection.cursor() as cursor:
+    with observatory.connect_postgresql() as connection, connection.cursor() as cursor:
         began = time.perf_counter()
         rows = 0
         with cursor.copy(f"COPY ({text}) TO STDOUT (FORMAT {form})") as copy:  # type: ignore[call-overload]
@@ -124,7 +124,7 @@ def _first_row(observatory: Observatory, catalog: Catalog) -> float:
     explained = catalog.tap.explain(EVERYTHING)
     if observatory.dialect == "postgresql":
         text = literal_sql(explained.sql, explained.values)
-        with _connected(observatory) as connection, connection.cursor() as cursor:
+        with observatory.connect_postgresql() as connection, connection.cursor() as cursor:
             began = time.perf_counter()
             with cursor.copy(f"COPY ({text}) TO STDOUT (FORMAT binary)") as copy:  # type: ignore[call-overload]
                 next(islice(copy, 1))
@@ -148,8 +148,3 @@ def _first_byte(service: Service, fmt: str) -> float:
         connection.close()
         time.sleep(0.2)
     return statistics.median(times)
-
-
-def _connected(observatory: Observatory) -> psycopg.Connection:
-    """A session that compiles no query, as ours do not: the reference begins at once, too."""
-    return psycopg.connect(observatory.url.replace("+psycopg", ""), options="-c jit=off")

@@ -361,6 +361,9 @@ def test_a_summary_is_json_with_file_line_field_and_reason(
 def test_progress_is_told(small: Database, ingest: Ingest, record: Record, tmp_path: Path) -> None:
     told: list[tuple[int, int | None]] = []
     ingest(small, write(tmp_path, record, {}, record), progress=lambda done, total: told.append((done, total)))
+    assert told == [(3, None)], "a block at a time"
+    told.clear()
+    ingest(small, write(tmp_path, record, {}, record), block_records=1, progress=lambda *done: told.append(done))
     assert told == [(1, None), (2, None), (3, None)]
 
 

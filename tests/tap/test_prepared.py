@@ -10,7 +10,6 @@ import pytest
 from catalog.access import ANONYMOUS, DATA_PERMISSION, METADATA_PERMISSION, Caller
 from catalog.errors import QueryError
 from catalog.settings import AccessSettings, load_settings
-from catalog.tap.prepared import Prepared, PreparedQueries
 from catalog.wiring import Catalog, open_catalog
 
 QUERY = """SELECT o.obs_publisher_did FROM ivoa.obscore AS o WHERE o.calib_level >= 0 AND o.obs_publisher_did IN
@@ -71,16 +70,3 @@ def test_a_fault_is_found_each_time(guarded: tuple[Catalog, dict[str, Any]]) -> 
         with pytest.raises(QueryError, match="no column"):
             catalog.query("SELECT nothing_of_the_kind FROM ivoa.obscore")
     assert len(catalog.tap._prepared) == 0
-
-
-def test_the_queries_that_were_used_last_are_kept() -> None:
-    kept, made = PreparedQueries(2), []
-
-    def prepare(key: str) -> Prepared:
-        made.append(key)
-        return Prepared(key, key)  # type: ignore[arg-type]
-
-    for key in "ababcacb":
-        assert kept.get(key, lambda key=key: prepare(key)).query == key  # type: ignore[misc]
-    assert made == ["a", "b", "c", "a", "b"]
-    assert len(kept) == 2
