@@ -40,6 +40,7 @@ def as_votable(table: Table, form: str) -> bytes:
 
 
 @pytest.mark.filterwarnings("ignore:unclosed <socket", "ignore::pytest.PytestUnraisableExceptionWarning")  # pyvo's
+@pytest.mark.usefixtures("leaky_client")
 @pytest.mark.parametrize("way", ["sync", "async"])
 def test_pyvo_uploads_an_astropy_table(tap_url: str, targets: Table, way: str) -> None:
     service = pyvo.dal.TAPService(tap_url)
@@ -52,6 +53,7 @@ def test_pyvo_uploads_an_astropy_table(tap_url: str, targets: Table, way: str) -
 
 @pytest.mark.filterwarnings("ignore::astropy.io.votable.exceptions.W03")  # a name with a blank is no XML ID
 @pytest.mark.filterwarnings("ignore:unclosed file", "ignore::pytest.PytestUnraisableExceptionWarning")  # pyvo's
+@pytest.mark.usefixtures("leaky_client")
 @pytest.mark.parametrize("form", ["tabledata", "binary", "binary2"])
 def test_pyvo_uploads_a_document_and_gets_it_back(tap_url: str, form: str, tmp_path: Path) -> None:
     sent = Table(

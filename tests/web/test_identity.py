@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import gc
 import json
 import os
 import subprocess
@@ -251,6 +250,7 @@ def phase_in(service: Any, job: str) -> str:
 
 
 @pytest.mark.filterwarnings("ignore:unclosed <socket", "ignore::pytest.PytestUnraisableExceptionWarning")  # pyvo's
+@pytest.mark.usefixtures("leaky_client")
 def test_pyvo_asks_as_somebody(service: Any, token: str) -> None:
     for session in (requests.Session(), requests.Session()):
         session.headers.update(bearer(token))
@@ -288,6 +288,7 @@ def test_capabilities_name_the_ways_to_log_in_after_the_address_for_everybody(se
 
 
 @pytest.mark.filterwarnings("ignore:unclosed <socket", "ignore::pytest.PytestUnraisableExceptionWarning")  # pyvo's
+@pytest.mark.usefixtures("leaky_client")
 @pytest.mark.parametrize("way", ["nothing", "password", "token"])
 def test_pyvo_finds_out_how_to_log_in(service: Any, token: str, way: str) -> None:
     session = pyvo.auth.AuthSession()
@@ -307,8 +308,6 @@ def test_pyvo_finds_out_how_to_log_in(service: Any, token: str, way: str) -> Non
     job.delete()
     for each in session.credentials.credentials.values():
         each.close()
-    del tap, job
-    gc.collect()  # sockets that pyvo leaves open are warned of here, and not in another test
 
 
 @pytest.fixture(scope="module")
