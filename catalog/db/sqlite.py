@@ -36,7 +36,7 @@ _FIRST_ROWS, _BATCH_BYTES = 1_024, 2 * 2**20  # of a batch; as Python's objects 
 _STEPS = 10_000  # of the virtual machine between two looks at the clock: about a millisecond
 _READ_SETTINGS = (
     "PRAGMA case_sensitive_like = ON",  # LIKE as on PostgreSQL; deprecated, with nothing in its place
-    "PRAGMA cache_size = -32768",  # KiB; a mapped file is no faster, and counts as memory of each connection
+    "PRAGMA cache_size = -8192",  # KiB; a mapped file is no faster, and counts as memory of each connection
 )
 _WRITE_SETTINGS = (
     "PRAGMA journal_mode = WAL",

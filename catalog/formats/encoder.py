@@ -13,7 +13,7 @@ from itertools import chain
 import pyarrow as pa
 
 from catalog.errors import InternalError
-from catalog.formats.allocators import give_memory_back
+from catalog.formats.allocators import MemoryWatch, give_memory_back
 from catalog.formats.arrow import encode_arrow
 from catalog.formats.binary2 import Binary2, encode_binary
 from catalog.formats.fits import encode_fits, encode_fits_in_votable
@@ -31,7 +31,6 @@ __all__ = ["encode"]
 
 _SLICE_ROWS = 16_384
 _SLICE_BYTES = 32 * 2**20
-_PIECES = 32  # between two looks at what the allocators keep, which take some milliseconds
 
 
 def encode(stream: TableStream, fmt: Format, *, infos: Sequence[Info] = ()) -> Iterator[bytes]:
@@ -52,10 +51,10 @@ def encode(stream: TableStream, fmt: Format, *, infos: Sequence[Info] = ()) -> I
     try:
         with stream:
             batches = (part for batch in _primed(stream) for part in _slices(batch))
-            for number, piece in enumerate(_pieces(stream, batches, fmt, infos), start=1):
+            memory = MemoryWatch()
+            for piece in _pieces(stream, batches, fmt, infos):
                 yield piece
-                if number % _PIECES == 0:
-                    give_memory_back()
+                memory.look()
     finally:
         if stream.rows > _SLICE_ROWS:
             give_memory_back()

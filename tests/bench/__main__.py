@@ -91,7 +91,8 @@ def measure(observatory: Observatory, chosen: argparse.Namespace) -> Iterator[tu
             yield from _in_turn(once, parts)
     if "ingest" in parts:
         with observatory.fresh_url() as url:
-            yield from measure_ingest(url, min(200_000, chosen.packages)).items()
+            packages = 200_000 if observatory.dialect == "postgresql" else 50_000
+            yield from measure_ingest(url, min(packages, chosen.packages)).items()
 
 
 def _in_turn(works: dict[str, Callable[[], dict[str, float]]], parts: tuple[str, ...]) -> Iterator[tuple[str, float]]:

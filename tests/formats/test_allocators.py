@@ -30,3 +30,28 @@ def test_memory_goes_back_to_the_system() -> None:
     done = subprocess.run([sys.executable, "-c", HOLDING], capture_output=True, text=True, check=True)
     _, held, after = map(int, done.stdout.split())
     assert after < held
+
+
+WATCHED = """
+from pathlib import Path
+import pyarrow as pa
+from catalog.formats import allocators
+
+given = []
+give_back, allocators.give_memory_back = allocators.give_memory_back, lambda: (given.append(1), give_back())
+memory, kept = allocators.MemoryWatch(), []
+for _ in range(20):
+    memory.look()  # nothing has grown
+steady = len(given)
+for _ in range(20):
+    kept.append(bytearray(b"x" * 3 * 2**20))
+    memory.look()
+print(steady, len(given))
+"""
+
+
+def test_memory_is_given_back_when_more_is_held_and_not_at_each_piece() -> None:
+    done = subprocess.run([sys.executable, "-c", WATCHED], capture_output=True, text=True, check=True)
+    steady, grown = map(int, done.stdout.split())
+    assert steady == 0
+    assert 2 <= grown <= 4, "sixty megabytes, in pieces of three, and every fifth piece at most"
