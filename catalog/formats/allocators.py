@@ -10,7 +10,7 @@ import pyarrow as pa
 
 __all__ = ["MemoryWatch", "give_memory_back"]
 
-_SLACK = 8 * 2**20
+_SLACK = 4 * 2**20
 _PIECES = 4
 _STATM = Path("/proc/self/statm")
 _trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of the GNU C library; others need no help
