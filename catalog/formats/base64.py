@@ -16,7 +16,7 @@ class Base64:
     def __init__(self) -> None:
         self._rest = b""
 
-    def groups(self, piece: bytes) -> bytes:
+    def groups(self, piece: bytes | memoryview) -> bytes:
         """Base64 of these bytes, but for the last that do not fill a group."""
         stream = self._rest + piece
         whole = len(stream) - len(stream) % 3

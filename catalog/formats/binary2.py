@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from catalog.formats.base64 import Base64
 from catalog.formats.bigendian import element_bytes, fixed_list_bytes, fixed_text_bytes, list_bytes, utf16_parts
-from catalog.formats.cells import Bytes, Offsets, array_length, text_parts
+from catalog.formats.cells import Bytes, Offsets, array_length, text_data, text_parts
 from catalog.formats.kept import KeptRows
 from catalog.formats.nulls import NullMark
 from catalog.formats.votable import encode_votable
@@ -95,12 +95,14 @@ def encode_binary(stream: TableStream, batches: Iterable[pa.RecordBatch], infos:
         yield from encode_votable(stream, kept.read(), infos, Binary(columns, nulls), nulls=nulls)
 
 
-def binary2_rows(columns: Sequence[Column], batch: pa.RecordBatch) -> bytes:
+def binary2_rows(columns: Sequence[Column], batch: pa.RecordBatch) -> memoryview:
     """The BINARY2 stream of some rows, before base64."""
     return _packed(columns, batch, [0] * len(columns), [_null_flags(batch)])
 
 
-def _packed(columns: Sequence[Column], batch: pa.RecordBatch, missing: Sequence[int], before: Sequence[Bytes]) -> bytes:
+def _packed(
+    columns: Sequence[Column], batch: pa.RecordBatch, missing: Sequence[int], before: Sequence[Bytes]
+) -> memoryview:
     """Rows in big-endian bytes, each after its row of the blocks `before`.
 
     Cells of fixed width that stand side by side become one block, each cell of varying width another; the
@@ -155,7 +157,7 @@ def _encoded_text(array: pa.Array, column: Column) -> tuple[Offsets, Bytes]:
     offsets, data = text_parts(array)
     if column.datatype is Datatype.UNICODE_CHAR:
         return utf16_parts(offsets, data)
-    if (data & 0x80).any():
+    if data.max(initial=0) & 0x80:
         return text_parts(pc.replace_substring_regex(array, r"[^\x00-\x7f]", "?"))
     return offsets, data
 
@@ -171,12 +173,12 @@ def _segment(offsets: Offsets, data: Bytes) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(), len(offsets) - 1, buffers)
 
 
-def _interleave(segments: list[pa.Array], rows: int) -> bytes:
+def _interleave(segments: list[pa.Array], rows: int) -> memoryview:
     """Cell 1 of every segment, then cell 2 of every segment, and so on."""
     if len(segments) == 1:
-        return text_parts(segments[0])[1].tobytes()
+        return text_data(segments[0]).data
     dealt = pa.concat_arrays(segments).take(_row_major(len(segments), rows))
-    return text_parts(dealt)[1].tobytes()
+    return text_data(dealt).data
 
 
 @lru_cache(maxsize=8)

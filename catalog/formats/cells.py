@@ -24,6 +24,7 @@ __all__ = [
     "cell_text",
     "list_parts",
     "text_bytes",
+    "text_data",
     "text_parts",
 ]
 
@@ -91,19 +92,31 @@ def list_parts(array: pa.Array) -> tuple[Offsets, pa.Array]:
 
 def text_parts(array: pa.Array) -> tuple[Offsets, Bytes]:
     """Offsets (n + 1, from zero) and UTF-8 bytes of a text column."""
-    filled = array.fill_null("") if array.null_count else array
-    _, offset_buffer, data_buffer = filled.buffers()
-    if data_buffer is None or offset_buffer is None:
-        return np.zeros(len(array) + 1, np.int64), np.empty(0, np.uint8)
-    raw = np.frombuffer(offset_buffer, np.int32)[filled.offset : filled.offset + len(filled) + 1]
+    raw, data = _raw_text_parts(array)
     offsets = raw.astype(np.int64)
-    data = np.frombuffer(data_buffer, np.uint8)[offsets[0] : offsets[-1]]
-    return offsets - offsets[0], data
+    return offsets - offsets[0] if offsets[0] else offsets, data
+
+
+def text_data(array: pa.Array) -> Bytes:
+    """All cells of a text column one after the other, as UTF-8."""
+    return _raw_text_parts(array)[1]
 
 
 def text_bytes(array: pa.Array) -> bytes:
-    """All cells of a text column one after the other, as UTF-8."""
-    return text_parts(array)[1].tobytes()
+    """A copy of the same, which outlives the column."""
+    return text_data(array).tobytes()
+
+
+def _raw_text_parts(array: pa.Array) -> tuple[npt.NDArray[np.int32], Bytes]:
+    """Offsets as they are, and the bytes from the first of them on."""
+    if array.null_count == len(array):
+        return np.zeros(len(array) + 1, np.int32), np.empty(0, np.uint8)
+    filled = array.fill_null("") if array.null_count else array
+    _, offset_buffer, data_buffer = filled.buffers()
+    if data_buffer is None or offset_buffer is None:
+        return np.zeros(len(array) + 1, np.int32), np.empty(0, np.uint8)
+    raw = np.frombuffer(offset_buffer, np.int32)[filled.offset : filled.offset + len(filled) + 1]
+    return raw, np.frombuffer(data_buffer, np.uint8)[raw[0] : raw[-1]]
 
 
 def cell_text(array: pa.Array, column: Column, spelling: Spelling) -> pa.Array:
