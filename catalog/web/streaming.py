@@ -136,9 +136,10 @@ async def send_piece(send: Send, piece: bytes) -> None:
     Raises:
         TimeoutError: The client does not take them.
     """
+    whole = memoryview(piece)
     for start in range(0, len(piece), _SLICE_BYTES):
         with anyio.fail_after(_SLICE_SECONDS):
-            await send({"type": "http.response.body", "body": piece[start : start + _SLICE_BYTES], "more_body": True})
+            await send({"type": "http.response.body", "body": whole[start : start + _SLICE_BYTES], "more_body": True})
 
 
 @contextmanager
