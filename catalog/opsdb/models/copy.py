@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from catalog.opsdb.enums import ChecksumAlgorithm, PhysicalCopyStatus, Verification
+from catalog.opsdb.lifecycle.availability import is_offered
 from catalog.opsdb.models.declarative import OpsBase, Timestamps, enum_type
 from catalog.opsdb.models.location import DataLocation
 from catalog.opsdb.models.package import RawDataFile, RawDataPackage, checksum_rules
@@ -33,6 +34,12 @@ def _target_of_type() -> str:
     return " OR ".join(cases)
 
 
+def _is_offered_package() -> sa.ColumnElement[bool]:
+    return sa.and_(
+        sa.column("raw_data_package_id").is_not(None), is_offered(sa.column("status"), sa.column("verification"))
+    )
+
+
 class PhysicalCopy(Timestamps, OpsBase):
     """One stored instance and its state. Rows are never deleted: a deleted copy stays, a new copy is a new row.
 
@@ -54,6 +61,12 @@ class PhysicalCopy(Timestamps, OpsBase):
                 postgresql_where=sa.text(f"status <> 'deleted' AND {target} IS NOT NULL"),
             )
             for target in _TARGETS
+        ),
+        sa.Index(  # each package that is listed asks for one of its own
+            "ix_physical_copy_offered_raw_data_package",
+            "raw_data_package_id",
+            sqlite_where=_is_offered_package(),
+            postgresql_where=_is_offered_package(),
         ),
     )
 
