@@ -43,7 +43,7 @@ _GONE_MS = 1_000
 
 _log = logging.getLogger(__name__)
 _NO_COPY = {"adbc.postgresql.use_copy": "false"}
-_STREAMED = {"adbc.postgresql.batch_size_hint_bytes": str(6 * 2**18)}  # some 1,450 rows of ivoa.obscore
+_STREAMED = {"adbc.postgresql.batch_size_hint_bytes": str(3 * 2**19)}  # some 1,500 rows of ivoa.obscore
 _DRAIN_S = 0.2
 _DRAIN_BATCHES = 3
 _MAY_MAKE = "SELECT NOT pg_is_in_recovery() AND has_database_privilege(current_database(), 'TEMPORARY')"

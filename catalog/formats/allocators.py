@@ -37,10 +37,9 @@ class MemoryWatch:
     def look(self) -> None:
         """Called after each piece of work."""
         self._pieces += 1
-        held = _held()
         if self._needed is None:
-            self._needed = held
-        elif self._pieces > _PIECES and held > self._needed + _SLACK:
+            self._needed = _held()
+        elif self._pieces > _PIECES and _held() > self._needed + _SLACK:
             give_memory_back()
             self._needed, self._pieces = None, 0
 

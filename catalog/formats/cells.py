@@ -103,20 +103,19 @@ def text_data(array: pa.Array) -> Bytes:
 
 
 def text_bytes(array: pa.Array) -> bytes:
-    """A copy of the same, which outlives the column."""
+    """All cells of a text column one after the other, as UTF-8, copied."""
     return text_data(array).tobytes()
 
 
 def _raw_text_parts(array: pa.Array) -> tuple[npt.NDArray[np.int32], Bytes]:
     """Offsets as they are, and the bytes from the first of them on."""
-    if array.null_count == len(array):
-        return np.zeros(len(array) + 1, np.int32), np.empty(0, np.uint8)
-    filled = array.fill_null("") if array.null_count else array
-    _, offset_buffer, data_buffer = filled.buffers()
-    if data_buffer is None or offset_buffer is None:
-        return np.zeros(len(array) + 1, np.int32), np.empty(0, np.uint8)
-    raw = np.frombuffer(offset_buffer, np.int32)[filled.offset : filled.offset + len(filled) + 1]
-    return raw, np.frombuffer(data_buffer, np.uint8)[raw[0] : raw[-1]]
+    if array.null_count < len(array):
+        filled = array.fill_null("") if array.null_count else array
+        _, offset_buffer, data_buffer = filled.buffers()
+        if offset_buffer is not None and data_buffer is not None:
+            raw = np.frombuffer(offset_buffer, np.int32)[filled.offset : filled.offset + len(filled) + 1]
+            return raw, np.frombuffer(data_buffer, np.uint8)[raw[0] : raw[-1]]
+    return np.zeros(len(array) + 1, np.int32), np.empty(0, np.uint8)
 
 
 def cell_text(array: pa.Array, column: Column, spelling: Spelling) -> pa.Array:

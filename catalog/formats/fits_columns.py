@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from astropy.io.fits import Header
 
 from catalog.formats.bigendian import element_bytes, fixed_list_bytes, fixed_text_bytes, list_bytes
-from catalog.formats.cells import Bytes, array_length, text_parts
+from catalog.formats.cells import Bytes, array_length, text_data, text_parts
 from catalog.formats.nulls import NullMark
 from catalog.vo.table import Column, Info, Table
 from catalog.vo.types import Datatype
@@ -178,7 +178,7 @@ def _header_bytes(header: Header) -> bytes:
 
 def _ascii(array: pa.Array) -> pa.Array:
     """Text as FITS has it: tabs and line breaks become blanks, all else outside printable ASCII becomes ``?``."""
-    if not _NOT_ASCII[text_parts(array)[1]].any():
+    if not _NOT_ASCII[text_data(array)].any():
         return array
     array = pc.replace_substring_regex(array, r"\r\n|[\t\r\n]", " ")
     return pc.replace_substring_regex(array, r"[^\x20-\x7e]", "?")

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from catalog.formats.cells import Spelling, cell_text, text_bytes, text_parts
+from catalog.formats.cells import Spelling, cell_text, text_bytes, text_data
 from catalog.formats.ending import until_fault
 from catalog.vo.table import Column, Info, TableStream
 
@@ -86,7 +86,7 @@ def _rows(columns: Sequence[Column], batch: pa.RecordBatch) -> bytes:
 
 def _quoted(array: pa.Array) -> pa.Array:
     """Text between quotes, with what RFC 8259 section 7 wants escaped."""
-    present = np.bincount(text_parts(array)[1], minlength=256).astype(np.bool_)
+    present = np.bincount(text_data(array), minlength=256).astype(np.bool_)
     for code in (ord("\\"), ord('"'), *range(0x20)):
         if present[code]:
             character = chr(code)

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from catalog.formats.cells import Spelling, array_length, cell_text, text_bytes, text_parts
+from catalog.formats.cells import Spelling, array_length, cell_text, text_bytes, text_data
 from catalog.vo.table import Column
 from catalog.vo.types import Datatype
 
@@ -72,7 +72,7 @@ def _cells(array: pa.Array, column: Column) -> pa.Array:
 
 def _escaped(array: pa.Array) -> pa.Array:
     """Text without the characters that XML 1.0 bars, and with references for those it reserves."""
-    _, data = text_parts(array)
+    data = text_data(array)
     if not _SUSPECT[data].any():
         return array
     array = pc.replace_substring_regex(array, _ILLEGAL, "")

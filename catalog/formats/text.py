@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from catalog.formats.cells import PLAIN_SPELLING, cell_text, text_bytes, text_parts
+from catalog.formats.cells import PLAIN_SPELLING, cell_text, text_bytes, text_data
 from catalog.vo.table import TableStream
 
 __all__ = ["encode_csv", "encode_tsv"]
@@ -61,6 +61,6 @@ def _quoted(cells: pa.Array) -> pa.Array:
 
 
 def _unbroken(cells: pa.Array) -> pa.Array:
-    if not _BREAKS[text_parts(cells)[1]].any():
+    if not _BREAKS[text_data(cells)].any():
         return cells
     return pc.replace_substring_regex(cells, r"\r\n|[\t\r\n]", " ")

@@ -24,11 +24,11 @@ from catalog.web.responses import as_fault
 __all__ = ["Answer", "StreamResponse", "breaking_off", "cancelled_when_gone", "send_piece"]
 
 _LOG = logging.getLogger(__name__)
-_SLICE_BYTES = 256 * 1024
+_SLICE_BYTES = 128 * 1024
 _WHOLE_BYTES, _WHOLE_SECONDS = 64 * 1024, 0.05  # what is shorter, and quickly made, is sent as a whole
 _STOP_AGAIN_S = 0.05
 _LOOK_AFTER_S = 0.05
-_SLICE_SECONDS = 60.0  # a client that takes less than 4 kB/s does not keep its place
+_SLICE_SECONDS = 30.0  # a client that takes less than 4 kB/s does not keep its place
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,8 +33,6 @@ def test_memory_goes_back_to_the_system() -> None:
 
 
 WATCHED = """
-from pathlib import Path
-import pyarrow as pa
 from catalog.formats import allocators
 
 given = []

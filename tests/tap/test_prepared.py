@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from cachetools import LRUCache
 
 from catalog.access import ANONYMOUS, DATA_PERMISSION, METADATA_PERMISSION, Caller
 from catalog.errors import QueryError
@@ -70,3 +71,23 @@ def test_a_fault_is_found_each_time(guarded: tuple[Catalog, dict[str, Any]]) -> 
         with pytest.raises(QueryError, match="no column"):
             catalog.query("SELECT nothing_of_the_kind FROM ivoa.obscore")
     assert len(catalog.tap._prepared) == 0
+
+
+def test_the_queries_that_were_used_last_are_kept(
+    guarded: tuple[Catalog, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog, _ = guarded
+    resolve, made = catalog.tap.resolve, []
+
+    def counted(adql: str, **options: Any) -> Any:
+        made.append(adql[-1])
+        return resolve(adql, **options)
+
+    assert catalog.tap._prepared.maxsize == 512
+    monkeypatch.setattr(catalog.tap, "_prepared", LRUCache(2))
+    monkeypatch.setattr(catalog.tap, "resolve", counted)
+    for key in "ababcacb":
+        with catalog.query(f"SELECT TOP 1 obs_id AS {key} FROM ivoa.obscore AS {key}") as rows:
+            assert rows.read_all().column_names == [key]
+    assert made == ["a", "b", "c", "a", "b"]
+    assert len(catalog.tap._prepared) == 2
