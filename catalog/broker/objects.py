@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from catalog.broker.disk import path_parts
 from catalog.errors import UnavailableError
-from catalog.file_settings import ServedLocation
+from catalog.settings.files import ServedLocation
 
 __all__ = ["ObjectStore"]
 

@@ -8,7 +8,7 @@ from typing import IO, Protocol
 from catalog.broker.disk import Disk
 from catalog.broker.objects import ObjectStore
 from catalog.broker.server import Server
-from catalog.file_settings import ServedLocation
+from catalog.settings.files import ServedLocation
 
 __all__ = ["AnyPlace", "Place", "Readable", "build_places"]
 

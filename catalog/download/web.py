@@ -13,7 +13,7 @@ from typing import IO, Any
 from urllib.parse import urljoin, urlsplit
 
 from catalog.errors import AuthorizationError, CatalogError, NotFoundError, UnavailableError, UsageError
-from catalog.oidc_settings import is_safe_url
+from catalog.settings.oidc import is_safe_url
 
 __all__ = ["Answer", "Web", "origin_of"]
 

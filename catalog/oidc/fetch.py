@@ -12,7 +12,7 @@ from threading import Timer
 from urllib.parse import urlsplit
 
 from catalog.errors import UnavailableError
-from catalog.oidc_settings import is_safe_url
+from catalog.settings.oidc import is_safe_url
 
 __all__ = ["fetch_document"]
 

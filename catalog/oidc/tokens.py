@@ -30,7 +30,7 @@ _ALGORITHMS: Mapping[tuple[str, str | None], tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """Whose tokens are taken, and how they are read; see `catalog.oidc_settings.IssuerSettings`."""
+    """Whose tokens are taken, and how they are read; see `catalog.settings.oidc.IssuerSettings`."""
 
     url: str
     audience: str

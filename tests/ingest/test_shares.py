@@ -24,7 +24,7 @@ from catalog.ingest.manifest import count_lines, read_manifest
 from catalog.ingest.report import IngestSummary
 from catalog.ingest.shares import Lines, Share, ShareBlock, run_shares
 from catalog.opsdb.models import RawDataPackage
-from catalog.wiring import _load_share
+from catalog.wiring.catalog import _load_share
 
 from .test_blocks import Content, before, mixed, package, state, write
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from itertools import permutations
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
+
+from catalog.settings.section import JSON_ARRAY, Section
 
 __all__ = ["IssuerSettings", "OidcSettings", "is_safe_url"]
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid")
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -29,7 +29,7 @@ def is_safe_url(url: str) -> bool:
     return bool(host and port != 0 and is_plain and is_bare and (parts.scheme == "https" or is_near))
 
 
-class IssuerSettings(BaseModel):
+class IssuerSettings(Section):
     """Somebody whose signed tokens say who asks, such as the login service of an institute."""
 
     url: str
@@ -63,8 +63,6 @@ class IssuerSettings(BaseModel):
     fetch_s: Annotated[float, Field(gt=0, le=60)] = 5.0
     """How long one document of the issuer may take to arrive."""
 
-    model_config = _FROZEN
-
     @field_validator("url")
     @classmethod
     def _safe(cls, value: str) -> str:
@@ -75,21 +73,11 @@ class IssuerSettings(BaseModel):
         return value
 
 
-class OidcSettings(BaseModel):
+class OidcSettings(Section):
     """Logins at institutes."""
 
-    issuers: tuple[IssuerSettings, ...] = ()
-    """Whose tokens are taken; in the environment a JSON array."""
-
-    model_config = _FROZEN
-
-    @field_validator("issuers", mode="before")
-    @classmethod
-    def _from_environment(cls, value: object) -> object:
-        try:
-            return json.loads(value) if isinstance(value, str) else value
-        except ValueError:
-            raise ValueError("expected a JSON array in the environment") from None
+    issuers: Annotated[tuple[IssuerSettings, ...], JSON_ARRAY] = ()
+    """Whose tokens are taken."""
 
     @field_validator("issuers")
     @classmethod

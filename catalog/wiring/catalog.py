@@ -1,8 +1,7 @@
-"""Where the parts meet: settings become a complete `Catalog`."""
+"""The `Catalog`: every part of the toolkit over one database, and one method for each thing that people do with it."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
-from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
@@ -19,7 +17,6 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from catalog.access import ANONYMOUS, AccessRule, Caller, is_open
-from catalog.adql.functions import FORM_DESCRIPTIONS, LANGUAGE_FEATURES
 from catalog.adql.installed import QueryFunctions
 from catalog.adql.postgresql_functions import POSTGRESQL_FUNCTIONS
 from catalog.adql.sqlite_functions import SQLITE_FUNCTIONS
@@ -30,7 +27,6 @@ from catalog.broker.tapes import TapeService
 from catalog.datalink.links import PUBLISHER_DID, describe_links
 from catalog.datalink.manifest import ManifestService
 from catalog.datalink.packages import PackageReader
-from catalog.datalink.rows import LinkWords
 from catalog.datalink.service import LinkService
 from catalog.db import Database, SqlFunction
 from catalog.errors import AuthorizationError, CatalogError, NotFoundError, SettingsError
@@ -45,25 +41,18 @@ from catalog.obscore.package_obscore import TABLE as OBSCORE
 from catalog.obscore.package_obscore import package_obscore, published_table
 from catalog.obscore.record import ObsCoreRecord, read_record, render_document, write_records
 from catalog.obscore.resolve import ResolveSummary
-from catalog.oidc.keys import IssuerKeys
-from catalog.oidc.tokens import Issuer, TokenVerifier
 from catalog.opsdb.accounts import AccountService
 from catalog.opsdb.attach import attach
 from catalog.opsdb.grants import ReaderGrants
 from catalog.opsdb.lifecycle.copies import CopyService
 from catalog.opsdb.lifecycle.reconcile import StateFinding, reconcile_states, rehearse_states
 from catalog.opsdb.lifecycle.rules import DeletionRules, keep_rules
-from catalog.opsdb.logins import Account
-from catalog.opsdb.packaging.plan import PackageLimits
 from catalog.opsdb.packaging.service import PackagingService
 from catalog.opsdb.publication import read_withdrawals, restore, set_base_url, set_publication, withdraw
-from catalog.opsdb.queries import Holdings, read_holdings
-from catalog.opsdb.readable import CopyReader, ReadingRules, Way
+from catalog.opsdb.readable import CopyReader
 from catalog.opsdb.schema import DerivedObjects, current_revision, head_revision, upgrade
 from catalog.opsdb.staging import StagingService
-from catalog.opsdb.transfers.plan import BundleLimits
 from catalog.opsdb.transfers.service import TransferService
-from catalog.opsdb.work import RetryRules
 from catalog.registry.resources import SimpleServices, TapService
 from catalog.registry.service import RegistryService
 from catalog.scs import ConeSearchService, table_of_records
@@ -71,11 +60,7 @@ from catalog.settings import (
     CONE_PATH,
     IMAGES_PATH,
     LINKS_PATH,
-    FileSettings,
-    OidcSettings,
-    PackageSettings,
     Settings,
-    TransferSettings,
     load_settings,
 )
 from catalog.sia2 import ImageService
@@ -84,24 +69,39 @@ from catalog.tap.fetch import Fetcher
 from catalog.tap.jobs import MULTIPLE, TapWork
 from catalog.tap.query import QueryService, RowLimits
 from catalog.tap.schema import TapSchema, spell_names
-from catalog.tap.upload import UploadLimits, Uploads, UploadService
+from catalog.tap.upload import Uploads, UploadService
 from catalog.uws.job import Client
 from catalog.uws.leases import Leases
 from catalog.uws.results import ResultStore
 from catalog.uws.runner import Runner
-from catalog.uws.service import JobLimits, JobService
+from catalog.uws.service import JobService
 from catalog.uws.store import JobStore
-from catalog.vo.table import Column, Info, Table, TableStream
+from catalog.vo.table import Column, Table, TableStream
 from catalog.vo.tableset import TableSchema, load_tableset
 from catalog.vo.types import Datatype
-from catalog.vosi import ConeCapability, ImageCapability, LanguageFeature, OutputFormat, TapCapability, TimeLimit
+from catalog.vosi import ConeCapability, ImageCapability, TapCapability
+from catalog.wiring.holdings import HoldingsCounter, PublishedHoldings
+from catalog.wiring.parts import (
+    as_caller,
+    async_limits,
+    bundle_limits,
+    job_limits,
+    link_words,
+    origin,
+    package_limits,
+    reading_rules,
+    retries,
+    tap_capability,
+    token_verifier,
+    upload_limits,
+)
 
 if TYPE_CHECKING:  # loaded where something is taken in: nobody else shall wait for it
     from catalog.ingest.report import IngestSummary
     from catalog.ingest.shares import Share, ShareBlock
     from catalog.ingest.synthetic.load import SyntheticSummary
 
-__all__ = ["Catalog", "InitSummary", "PublishedHoldings", "as_caller", "open_catalog"]
+__all__ = ["Catalog", "InitSummary", "open_catalog"]
 
 Progress = Callable[[int, int | None], None]
 """Called with how many are done and how many there are, if that is known."""
@@ -113,7 +113,6 @@ _POSITION = (  # the same one for as long as it is published, lest a record chan
 _ONE = Table("one", (Column("one", Datatype.INT),))
 _ALL_ROWS = 2**31  # of a query of our own
 _UPGRADE = "`catalog init` upgrades it"
-_HOLDINGS_S = 10.0  # a page that is asked for often counts this seldom
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,26 +122,6 @@ class InitSummary:
     revision: str
     resolved: int
     """Packages whose published row was made or changed."""
-
-
-@dataclass(frozen=True, slots=True)
-class PublishedHoldings:
-    """What the observatory has, and how much of it is published."""
-
-    held: Holdings
-    published: int
-
-
-def as_caller(account: Account) -> Caller:
-    """Who asks, of somebody who has logged in."""
-    return Caller(
-        account.username,
-        account.roles,
-        account.permissions,
-        account.programmes,
-        account.scopes,
-        account.claimed_roles,
-    )
 
 
 def open_catalog(source: str | Settings | None = None) -> Catalog:
@@ -183,10 +162,11 @@ class Catalog:
             functions=[SqlFunction(*function) for function in SQLITE_FUNCTIONS],
             timeout_s=settings.tap.sync_timeout_s,
         )
+        self._origin = origin(settings.publication, self.version)
         self.access = AccessRule(hides_metadata=settings.access.hide_unreleased)
         self.accounts = AccountService(self.database)
-        self.oidc = _token_verifier(settings.oidc)
-        self.package_copies = CopyReader(self.database, _reading_rules(settings.files))
+        self.oidc = token_verifier(settings.oidc)
+        self.package_copies = CopyReader(self.database, reading_rules(settings.files))
         self.tap = QueryService(
             self.database,
             self.schemas,
@@ -195,11 +175,11 @@ class Catalog:
             maxrec_default=settings.tap.maxrec_default,
             maxrec_hard=settings.tap.maxrec_hard,
             timeout_s=settings.tap.sync_timeout_s,
-            origin=self._origin(),
+            origin=self._origin,
             counts_hidden=settings.access.count_hidden,
             services={PUBLISHER_DID: partial(describe_links, self.public_url(LINKS_PATH))},
         )
-        words = _link_words(settings)
+        words = link_words(settings)
         reader = PackageReader(self.database, package_obscore(), published_table("fyst.packages"), self.access)
         self.datalink = LinkService(
             reader,
@@ -220,12 +200,7 @@ class Catalog:
             self.tap.run, published_table(OBSCORE), lambda: has_images(self.database, self._rule(ANONYMOUS))
         )
         self.uploads = UploadService(
-            UploadLimits(
-                settings.tap.upload_limit_bytes,
-                settings.tap.upload_limit_rows,
-                settings.tap.upload_limit_tables,
-                settings.tap.upload_read_s,
-            ),
+            upload_limits(settings.tap),
             Fetcher(settings.tap.upload_allowed_hosts, seconds=settings.tap.upload_fetch_s),
             takes_tables=self.database.takes_temporary_tables,
         )
@@ -236,20 +211,13 @@ class Catalog:
             self.tap,
             self.uploads,
             self._job_files,
-            limits=RowLimits(settings.tap.async_maxrec_default, settings.tap.async_maxrec_hard),
+            limits=async_limits(settings.tap),
             caller_of=self._caller_of_job,
         )
         self.jobs = JobService(
             self._job_store,
             self._job_files,
-            limits=JobLimits(
-                duration_default_s=jobs.duration_default_s,
-                duration_hard_s=jobs.duration_hard_s,
-                destruction_default_s=jobs.destruction_default_s,
-                destruction_hard_s=jobs.destruction_hard_s,
-                jobs_per_caller=jobs.jobs_per_caller,
-                bytes_per_caller=jobs.bytes_per_caller,
-            ),
+            limits=job_limits(jobs),
             check=self._tap_work.check,
             multiple=MULTIPLE,
             list_anonymous=jobs.list_anonymous,
@@ -269,19 +237,19 @@ class Catalog:
         self.copies = CopyService(self.database, DeletionRules(**settings.copies.model_dump()))
         self.packaging = PackagingService(
             self.database,
-            PackageLimits(settings.packages.max_bytes, settings.packages.max_files),
-            _retries(settings.packages),
+            package_limits(settings.packages),
+            retries(settings.packages),
             self._publishing,
         )
         transfers = settings.transfers
         self.transfers = TransferService(
             self.database,
-            BundleLimits(transfers.min_bytes, transfers.max_bytes, transfers.max_packages),
-            _retries(transfers),
+            bundle_limits(transfers),
+            retries(transfers),
             overdue_after=timedelta(days=transfers.overdue_days),
             writing=self._publishing,
         )
-        self.staging = StagingService(self.database, _retries(transfers), self._publishing)
+        self.staging = StagingService(self.database, retries(transfers), self._publishing)
         self._places = build_places(settings.files.locations, signed_url_s=settings.files.signed_url_s)
         self.broker = Broker(
             self.database,
@@ -302,8 +270,7 @@ class Catalog:
             wait_s=settings.files.staging_wait_s,
             per_user=settings.files.staging_per_user,
         )
-        self._holdings: tuple[float, PublishedHoldings] | None = None
-        self._counting = Lock()
+        self._holdings = HoldingsCounter(self.database, self._shown)
 
     def init(self) -> InitSummary:
         """Create or upgrade tables, triggers and views, and publish what is there. Safe to repeat.
@@ -506,7 +473,7 @@ class Catalog:
         record = self.record(did, caller=caller)
         if fmt.name == "json":
             return render_document(record).encode()
-        return b"".join(encode(TableStream.from_pylist(record.table, [record.as_dict()]), fmt, infos=self._origin()))
+        return b"".join(encode(TableStream.from_pylist(record.table, [record.as_dict()]), fmt, infos=self._origin))
 
     def write_records(
         self, folder: str | Path, *, dids: Iterable[str] | None = None, progress: Progress | None = None
@@ -565,16 +532,7 @@ class Catalog:
 
     def holdings(self) -> PublishedHoldings:
         """Counts for people, of what everybody sees; at most a few seconds old."""
-        with self._counting:
-            now = time.monotonic()
-            if self._holdings is None or now - self._holdings[0] > _HOLDINGS_S:
-                rows, shown = package_obscore(), self._shown
-                seen = None if shown is None else sa.select(rows.c.raw_data_package_id).where(shown)
-                with self.database.engine.connect() as connection:
-                    counted = sa.select(sa.func.count()).select_from(rows if seen is None else seen.subquery())
-                    counts = PublishedHoldings(read_holdings(connection, seen), connection.scalar(counted) or 0)
-                self._holdings = (now, counts)
-            return self._holdings[1]
+        return self._holdings.read()
 
     def problem(self) -> str | None:
         """Why queries are not answered now, in a sentence; None when they are."""
@@ -603,18 +561,9 @@ class Catalog:
 
     @property
     def tap_capability(self) -> TapCapability:
-        """What the capabilities document says of the TAP service; of the two limits on rows what holds for both."""
+        """What the capabilities document says of the TAP service."""
         tap, jobs = self.settings.tap, self.settings.jobs
-        maxrec_hard = min(tap.maxrec_hard, tap.async_maxrec_hard)
-        return TapCapability(
-            output_formats=tuple(OutputFormat(form.media_types[0], form.aliases, form.ivo_id) for form in FORMATS),
-            features=tuple(LanguageFeature(kind, forms, FORM_DESCRIPTIONS) for kind, forms in LANGUAGE_FEATURES),
-            maxrec_default=min(tap.maxrec_default, tap.async_maxrec_default, maxrec_hard),
-            maxrec_hard=maxrec_hard,
-            retention=TimeLimit(min(jobs.destruction_default_s, jobs.destruction_hard_s), jobs.destruction_hard_s),
-            execution=TimeLimit(min(jobs.duration_default_s, jobs.duration_hard_s), jobs.duration_hard_s),
-            upload_bytes=tap.upload_limit_bytes if self.uploads.is_offered else None,
-        )
+        return tap_capability(tap, jobs, takes_uploads=self.uploads.is_offered)
 
     def cone_capability(self, service_url: str | None = None) -> ConeCapability:
         """What the capabilities document says of the cone search.
@@ -681,15 +630,6 @@ class Catalog:
         with self.database.engine.connect() as connection:
             return read_withdrawals(connection, dids, with_reasons=not self.access.hides_metadata)
 
-    def _origin(self) -> tuple[Info, ...]:
-        publication = self.settings.publication
-        contact = (Info("contact", publication.contact),) if publication.contact else ()
-        return (
-            Info("publisher", publication.publisher),
-            Info("server_software", f"catalog/{self.version}"),
-            *contact,
-        )
-
     def _caller_of_job(self, client: Client) -> Caller:
         """Who made a job, as of now, with no more than the credentials had that made it."""
         vouched = client.roles & self.oidc.roles if self.oidc is not None else frozenset()
@@ -728,51 +668,3 @@ def _load_share(settings: Settings, share: Share, tell: Callable[[ShareBlock], N
 
     with Catalog(settings) as catalog:
         load_share(catalog.session(), share, tell)
-
-
-def _retries(settings: PackageSettings | TransferSettings) -> RetryRules:
-    return RetryRules(settings.attempts, settings.backoff_s, settings.backoff_max_s)
-
-
-def _link_words(settings: Settings) -> LinkWords:
-    files = settings.files
-    return LinkWords(
-        settings.publication.contact,
-        files.staging_wait_s if files.staging_location else None,
-        frozenset(place for place, location in files.locations.items() if location.url is None),
-    )
-
-
-def _reading_rules(settings: FileSettings) -> ReadingRules:
-    return ReadingRules(
-        ways={
-            place: Way.REDIRECT if location.root is None else Way.STREAM
-            for place, location in settings.locations.items()
-        },
-        regions=settings.regions,
-        near=settings.near,
-        avoid=frozenset(settings.avoid),
-        verified_within=timedelta(days=settings.verified_within_days),
-    )
-
-
-def _token_verifier(settings: OidcSettings) -> TokenVerifier | None:
-    """What reads the tokens of institutes; None when there are none to read."""
-    if not settings.issuers:
-        return None
-    return TokenVerifier(
-        [
-            Issuer(
-                issuer.url,
-                issuer.audience,
-                IssuerKeys(issuer.url, keys_s=issuer.keys_s, fetch_s=issuer.fetch_s),
-                username_claim=issuer.username_claim,
-                username_suffix=issuer.username_suffix,
-                creates_users=issuer.creates_users,
-                roles_claim=issuer.roles_claim,
-                roles=issuer.roles,
-                leeway_s=issuer.leeway_s,
-            )
-            for issuer in settings.issuers
-        ]
-    )

@@ -6,23 +6,22 @@ from there come the relative paths of packages and nothing else.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from catalog.settings.section import JSON_OBJECT, LISTED, Section
 
 __all__ = ["FileSettings", "ServedLocation"]
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid")
 _OF_BUCKETS = ("prefix", "endpoint", "public_endpoint", "region")
 
 
-class ServedLocation(BaseModel):
+class ServedLocation(Section):
     """How this service reaches a location: exactly one of `root`, `url` and `bucket`."""
 
     root: Path | None = None
@@ -45,8 +44,6 @@ class ServedLocation(BaseModel):
 
     region: str | None = None
     """Of the object store, for signatures."""
-
-    model_config = _FROZEN
 
     @field_validator("root")
     @classmethod
@@ -82,19 +79,19 @@ def _is_plain(text: str) -> bool:
     return text.isascii() and text.isprintable() and " " not in text
 
 
-class FileSettings(BaseModel):
+class FileSettings(Section):
     """The broker of files: where packages are read, which copy is chosen, and what may be asked of tapes."""
 
-    locations: Mapping[str, ServedLocation] = Field(default_factory=dict)
+    locations: Annotated[Mapping[str, ServedLocation], JSON_OBJECT] = Field(default_factory=dict)
     """By ``SITE/NAME``; a location that is not here is not served."""
 
-    regions: Mapping[str, str] = Field(default_factory=dict)
+    regions: Annotated[Mapping[str, str], JSON_OBJECT] = Field(default_factory=dict)
     """Region of a site, by its key; the names are the operator's own."""
 
-    near: tuple[str, ...] = ()
+    near: Annotated[tuple[str, ...], LISTED] = ()
     """Regions by their distance from those who fetch, the nearest first."""
 
-    avoid: tuple[str, ...] = ()
+    avoid: Annotated[tuple[str, ...], LISTED] = ()
     """Sites, and locations ``SITE/NAME``, that are out of service for a while."""
 
     verified_within_days: Annotated[float, Field(gt=0)] = 365.0
@@ -113,8 +110,6 @@ class FileSettings(BaseModel):
     staging_per_user: Annotated[int, Field(ge=1)] = 20
     """Requests of one user that may be open at once."""
 
-    model_config = _FROZEN
-
     @property
     def cautions(self) -> tuple[str, ...]:
         """What an operator is told when the service starts: locations whose copies will be passed over."""
@@ -125,21 +120,6 @@ class FileSettings(BaseModel):
             if location.bucket is not None and find_spec("botocore") is None:
                 found.append(f"no copy at {place} is served: buckets need pip install 'ccat-catalog[s3]'")
         return tuple(found)
-
-    @field_validator("locations", "regions", mode="before")
-    @classmethod
-    def _from_environment(cls, value: object) -> object:
-        """In the environment it is JSON."""
-        try:
-            return json.loads(value) if isinstance(value, str) else value
-        except ValueError:
-            raise ValueError("expected a JSON object in the environment") from None
-
-    @field_validator("near", "avoid", mode="before")
-    @classmethod
-    def _names(cls, value: object) -> object:
-        """In the environment it is one text, with commas."""
-        return tuple(filter(None, re.split(r"[\s,]+", value))) if isinstance(value, str) else value
 
     @field_validator("locations")
     @classmethod
