@@ -72,6 +72,13 @@ def test_importing_a_lower_floor_does_not_load_the_house() -> None:
     assert shown.split() == ["False", "False"]
 
 
+def test_serving_does_not_load_what_only_migrations_maps_and_fits_headers_need() -> None:
+    heavy = ("alembic", "mocpy", "astropy.coordinates", "astropy.table", "astropy.wcs")
+    asked = f"import sys, catalog.web.server; print([name for name in {heavy} if name in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout
+    assert shown.strip() == "[]"
+
+
 def test_a_catalog_opens_by_url_by_settings_and_by_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from catalog.obscore.batch import Batch, Floats, Values, first_of
 from catalog.opsdb.enums import ModuleKind
-from catalog.vo.units import ghz_to_m, m_to_ghz
+from catalog.vo.spectrum import ghz_to_m, m_to_ghz
 
 __all__ = ["derive_spectral_axis"]
 

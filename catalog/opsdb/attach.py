@@ -18,8 +18,9 @@ from catalog.db import Database
 from catalog.errors import SettingsError
 from catalog.opsdb.attached_tables import read_their_tables
 from catalog.opsdb.attached_views import AttachedView, build_views
+from catalog.opsdb.migrate import upgrade
 from catalog.opsdb.prerequisites import SCHEMAS
-from catalog.opsdb.schema import DerivedObjects, operations_attached, upgrade
+from catalog.opsdb.schema import DerivedObjects, operations_attached
 from catalog.opsdb.triggers import Triggers
 from catalog.opsdb.triggers.dialect import execute, quoted
 from catalog.settings import AttachedSettings
@@ -48,7 +49,7 @@ def attach(database: Database, settings: AttachedSettings, *, derived: Sequence[
     Args:
         database: Opened with a login that may read theirs and owns ours.
         settings: Their schema, names and spellings.
-        derived: What to install on top, as in `catalog.opsdb.schema.upgrade`.
+        derived: What to install on top, as in `catalog.opsdb.migrate.upgrade`.
 
     Raises:
         SettingsError: Something that we need is missing, or has another type; the message names table and column.

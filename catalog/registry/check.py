@@ -11,15 +11,13 @@ from urllib.parse import urlencode, urlsplit
 from urllib.request import Request, urlopen
 from xml.etree.ElementTree import Element, ParseError, fromstring
 
-from astropy.io.votable.ucd import check_ucd
-from astropy.units import Unit
-
 from catalog.registry.placeholders import find_placeholders, is_reserved
 from catalog.registry.records import is_license
 from catalog.registry.resources import CREATED, UPDATED, Resource, render_dublin_core, render_voresource
 from catalog.registry.schemas import SchemaSet
 from catalog.registry.store import RecordStore, write_time
 from catalog.vo.table import Column
+from catalog.vo.units import validate_ucd, validate_unit
 
 __all__ = ["Finding", "check_addresses", "check_content", "check_documents", "check_harvest"]
 
@@ -128,13 +126,12 @@ def check_harvest(url: str, store: RecordStore) -> Iterator[Finding]:
 
 
 def _column(who: str, name: str, column: Column) -> Iterator[Finding]:
-    if column.ucd and not check_ucd(column.ucd, check_controlled_vocabulary=True, has_colon=True):
-        yield Finding("error", who, f"{name} has the UCD {column.ucd}, which is none")
-    if column.unit:
+    for validate, text in ((validate_ucd, column.ucd), (validate_unit, column.unit)):
         try:
-            Unit(column.unit, format="vounit", parse_strict="raise")
-        except ValueError:
-            yield Finding("error", who, f"{name} has the unit {column.unit}, which is none of VOUnits")
+            if text:
+                validate(text)
+        except ValueError as error:
+            yield Finding("error", who, f"{name}: {error}")
 
 
 def _headers(url: str) -> Iterator[tuple[str, tuple[str, bool]]]:

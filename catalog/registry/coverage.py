@@ -8,20 +8,16 @@ the metadata of some packages are hidden, only what everybody sees is told of.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-import astropy.units as u
-import numpy as np
 import sqlalchemy as sa
-from mocpy import MOC
 
 from catalog.db import Database
 from catalog.opsdb.models import RegistryCoverage
 from catalog.registry.store import lock_registry
-from catalog.vo.region import Circle, Polygon, parse_region
 
 __all__ = ["Coverage", "Interval", "joined", "read_coverages", "update_mocs"]
 
@@ -79,11 +75,11 @@ def read_coverages(connection: sa.Connection, rows: sa.Table, shown: Shown = Non
 
 def joined(coverages: Sequence[Coverage]) -> Coverage:
     """What several sets of packages cover together."""
-    mocs = [MOC.from_string(coverage.moc) for coverage in coverages if coverage.moc]
+    mocs = [coverage.moc for coverage in coverages if coverage.moc]
     times = [coverage.temporal for coverage in coverages if coverage.temporal]
     return Coverage(
         packages=sum(coverage.packages for coverage in coverages),
-        moc=_written(mocs[0].union(*mocs[1:]) if len(mocs) > 1 else mocs[0]) if mocs else "",
+        moc=_union(mocs),
         temporal=(min(t[0] for t in times), max(t[1] for t in times)) if times else None,
         spectral=_merged([interval for coverage in coverages for interval in coverage.spectral]),
         facilities=_names(name for coverage in coverages for name in coverage.facilities),
@@ -151,33 +147,22 @@ def _moc(connection: sa.Connection, rows: sa.Table, collection: str, order: int,
     )
     if old is not None:
         query = query.where(c.resolved_at > old.resolved_until)
-    total = MOC.from_string(old.moc) if old is not None and old.moc else MOC.new_empty(order)
-    for some in connection.execution_options(yield_per=_REGIONS).execute(query).partitions():
-        total = total.union(*_mocs(some, order))
-    return "" if total.empty() else _written(total)
+    from catalog.registry.moc import lay_over  # loads much of astropy, which only the keeper of the registry needs
+
+    found = connection.execution_options(yield_per=_REGIONS).execute(query).partitions()
+    return lay_over(old.moc if old is not None else "", found, order=order)
 
 
-def _mocs(some: Sequence[_Row], order: int) -> Iterator[MOC]:
-    shapes = [Circle(row[1], row[2], 0.0) if row[0] is None else parse_region(row[0]) for row in some]
-    polygons = [shape for shape in shapes if isinstance(shape, Polygon)]
-    points = np.array([(c.ra, c.dec) for c in shapes if isinstance(c, Circle) and c.radius == 0.0])
-    circles = np.array([(c.ra, c.dec, c.radius) for c in shapes if isinstance(c, Circle) and c.radius > 0.0])
-    if len(points):
-        yield MOC.from_lonlat(points[:, 0] * u.deg, points[:, 1] * u.deg, max_norder=order)
-    if len(circles):
-        lon, lat, radius = (circles[:, axis] * u.deg for axis in range(3))
-        yield MOC.from_cones(lon=lon, lat=lat, radius=radius, max_depth=order, union_strategy="large_cones")
-    for length in sorted({len(polygon.vertices) for polygon in polygons}):  # those of one call have equally many
-        alike = [np.array(polygon.vertices).T for polygon in polygons if len(polygon.vertices) == length]
-        yield from MOC.from_polygons(np.ascontiguousarray(np.concatenate(alike)), max_depth=order)
+def _union(mocs: Sequence[str]) -> str:
+    if len(mocs) < 2:
+        return "".join(mocs)
+    from catalog.registry.moc import union  # as above
+
+    return union(mocs)
 
 
 def _all(shown: Shown) -> sa.ColumnElement[bool]:
     return sa.true() if shown is None else shown
-
-
-def _written(moc: MOC) -> str:
-    return " ".join(moc.to_string("ascii").split())
 
 
 def _coverage(groups: Sequence[_Row], moc: str) -> Coverage:

@@ -15,7 +15,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from astropy.utils.iers import IERS_LEAP_SECOND_FILE
 from erfa import ufunc as erfa_ufunc  # the plain functions: they neither warn nor raise for a "dubious year"
 
 __all__ = [
@@ -216,6 +215,8 @@ def _scale(name: str) -> str:
 @cache
 def _leap_seconds() -> tuple[_Ints, _Ints]:
     """When each offset starts, in microseconds of UTC since 1970, and TAI − UTC from then on in microseconds."""
+    from astropy.utils.iers import IERS_LEAP_SECOND_FILE  # loads much of astropy, which few need
+
     table = np.loadtxt(IERS_LEAP_SECOND_FILE, comments="#", usecols=(0, 4), ndmin=2)
     starts = (table[:, 0].astype(np.int64) - _MJD_OF_UNIX_EPOCH) * _DAY
     return starts, np.rint(table[:, 1] * 1e6).astype(np.int64)

@@ -42,7 +42,6 @@ from catalog.obscore.package_obscore import package_obscore, published_table
 from catalog.obscore.record import ObsCoreRecord, read_record, render_document, write_records
 from catalog.obscore.resolve import ResolveSummary
 from catalog.opsdb.accounts import AccountService
-from catalog.opsdb.attach import attach
 from catalog.opsdb.grants import ReaderGrants
 from catalog.opsdb.lifecycle.copies import CopyService
 from catalog.opsdb.lifecycle.reconcile import StateFinding, reconcile_states, rehearse_states
@@ -50,7 +49,7 @@ from catalog.opsdb.lifecycle.rules import DeletionRules, keep_rules
 from catalog.opsdb.packaging.service import PackagingService
 from catalog.opsdb.publication import read_withdrawals, restore, set_base_url, set_publication, withdraw
 from catalog.opsdb.readable import CopyReader
-from catalog.opsdb.schema import DerivedObjects, current_revision, head_revision, upgrade
+from catalog.opsdb.schema import DerivedObjects, current_revision, head_revision
 from catalog.opsdb.staging import StagingService
 from catalog.opsdb.transfers.service import TransferService
 from catalog.registry.resources import SimpleServices, TapService
@@ -279,6 +278,9 @@ class Catalog:
             SettingsError: The login may not do it; says what a superuser must run.
             IntegrityError: The authority of a filled catalog would change.
         """
+        from catalog.opsdb.attach import attach  # Alembic is loaded here: nothing else needs it
+        from catalog.opsdb.migrate import upgrade
+
         if self.settings.attached is None:
             upgrade(self.database, derived=self._derived())
         else:

@@ -17,9 +17,9 @@ from catalog.ingest.paths import ingest_paths
 from catalog.ingest.report import IngestSummary
 from catalog.obscore.derived import PublishedObjects
 from catalog.obscore.freshness import keep_resolved
+from catalog.opsdb.migrate import upgrade
 from catalog.opsdb.models import OpsBase, ParkedRecord
 from catalog.opsdb.publication import set_publication
-from catalog.opsdb.schema import upgrade
 from catalog.settings import PublicationSettings
 
 Record = dict[str, Any]

@@ -16,6 +16,7 @@ from catalog.db import Database, UtcDateTime, UuidText
 from catalog.errors import UsageError
 from catalog.ingest.synthetic import SyntheticSummary, build_observatory, load_synthetic
 from catalog.ingest.synthetic.load import SETTING
+from catalog.opsdb.migrate import upgrade
 from catalog.opsdb.models import (
     OpsBase,
     OurBase,
@@ -27,7 +28,6 @@ from catalog.opsdb.models import (
     Site,
     User,
 )
-from catalog.opsdb.schema import upgrade
 
 PACKAGES = 200
 Stored = dict[str, list[tuple[Any, ...]]]

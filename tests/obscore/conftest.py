@@ -20,6 +20,7 @@ from catalog.db import Database, SqlFunction
 from catalog.obscore.derived import PublishedObjects
 from catalog.obscore.freshness import keep_resolved
 from catalog.opsdb.enums import ChecksumAlgorithm, LocationType, ModuleKind, ScanMode, Verification
+from catalog.opsdb.migrate import upgrade
 from catalog.opsdb.models import (
     ChaiModuleConfiguration,
     ChaiObservationConfiguration,
@@ -45,7 +46,6 @@ from catalog.opsdb.models import (
     Telescope,
 )
 from catalog.opsdb.publication import set_publication
-from catalog.opsdb.schema import upgrade
 from catalog.settings import PublicationSettings
 
 NAMESPACE = UUID("8a1c3a4e-5c5f-4f3a-9d0e-0d6f3d2b7a11")

@@ -26,6 +26,7 @@ from catalog.opsdb.lifecycle import deletion
 from catalog.opsdb.lifecycle.deletion import CopyStep
 from catalog.opsdb.lifecycle.rules import DeletionRules
 from catalog.opsdb.lifecycle.survivors import Refusal, read_verdicts
+from catalog.opsdb.migrate import upgrade
 from catalog.opsdb.models import (
     ChaiModuleConfiguration,
     ChaiObservationConfiguration,
@@ -63,7 +64,6 @@ from catalog.opsdb.models import (
     User,
 )
 from catalog.opsdb.routes import follow_causes
-from catalog.opsdb.schema import upgrade
 
 PACKAGE = UUID("00000000-0000-4000-8000-000000000001")
 SECOND_PACKAGE = UUID("00000000-0000-4000-8000-000000000002")

@@ -20,6 +20,7 @@ from catalog.obscore.freshness import refresh
 from catalog.opsdb.accounts import AccountService
 from catalog.opsdb.attach import attach, detach
 from catalog.opsdb.enums import LocationType, PackageState, PhysicalCopyStatus, Verification
+from catalog.opsdb.migrate import upgrade
 from catalog.opsdb.models import (
     DataTransferPackage,
     DiskDataLocation,
@@ -35,7 +36,7 @@ from catalog.opsdb.models import (
     Source,
 )
 from catalog.opsdb.publication import set_publication
-from catalog.opsdb.schema import current_revision, head_revision, upgrade
+from catalog.opsdb.schema import current_revision, head_revision
 from catalog.settings import AttachedSettings, DatabaseSettings, PublicationSettings
 
 PACKAGE = UUID("11111111-2222-4333-8444-555555555555")

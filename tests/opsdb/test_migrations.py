@@ -12,6 +12,7 @@ from alembic.script import ScriptDirectory
 
 from catalog.db import Database
 from catalog.errors import IntegrityError, SettingsError
+from catalog.opsdb.migrate import downgrade, upgrade
 from catalog.opsdb.models import (
     FixedSource,
     OpsBase,
@@ -22,7 +23,7 @@ from catalog.opsdb.models import (
     StagingJob,
 )
 from catalog.opsdb.models.declarative import NAMING
-from catalog.opsdb.schema import _FOLDER, current_revision, downgrade, head_revision, upgrade
+from catalog.opsdb.schema import STEPS, current_revision, head_revision
 
 
 @pytest.fixture
@@ -172,7 +173,8 @@ def test_down_and_up_again_keeps_rows_triggers_and_views(observed: Database) -> 
 
 
 def test_every_step_goes_down_and_up_with_rows(observed: Database) -> None:
-    steps = [script.revision for script in ScriptDirectory(str(_FOLDER)).walk_revisions()]
+    steps = [script.revision for script in ScriptDirectory(str(STEPS)).walk_revisions()]
+    assert steps[0] == head_revision()
     made = definitions(observed)
     checks = checks_of(observed)
     for revision in [*steps[1:], "base"]:

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from catalog.db import Database
+from catalog.opsdb.migrate import upgrade
 from catalog.opsdb.models import (
     DataTransferRoute,
     DiskDataLocation,
@@ -28,7 +29,6 @@ from catalog.opsdb.models import (
 )
 from catalog.opsdb.packaging.build import build_packages
 from catalog.opsdb.packaging.plan import PackageLimits
-from catalog.opsdb.schema import upgrade
 from catalog.opsdb.transfers.plan import BundleLimits
 from catalog.opsdb.transfers.service import TransferService
 from catalog.opsdb.work import RetryRules

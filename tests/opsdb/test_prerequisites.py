@@ -11,8 +11,9 @@ from psycopg import sql
 
 from catalog.db import Database
 from catalog.errors import SettingsError
+from catalog.opsdb.migrate import upgrade
 from catalog.opsdb.prerequisites import SCHEMAS
-from catalog.opsdb.schema import current_revision, head_revision, upgrade
+from catalog.opsdb.schema import current_revision, head_revision
 
 
 @pytest.fixture

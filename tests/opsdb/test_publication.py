@@ -13,6 +13,7 @@ from catalog.db import Database
 from catalog.errors import IntegrityError, NotFoundError, SettingsError, UsageError
 from catalog.opsdb.enums import PackageState, PhysicalCopyStatus
 from catalog.opsdb.grants import ReaderGrants, grant_reader
+from catalog.opsdb.migrate import upgrade
 from catalog.opsdb.models import PackagePublication, PhysicalCopy, RawDataPackage
 from catalog.opsdb.publication import (
     Publication,
@@ -23,7 +24,6 @@ from catalog.opsdb.publication import (
     withdraw,
 )
 from catalog.opsdb.queries import SiteCopies, read_holdings
-from catalog.opsdb.schema import upgrade
 from catalog.settings import PublicationSettings
 
 PACKAGE = UUID("00000000-0000-4000-8000-000000000001")

@@ -17,7 +17,7 @@ from lxml import etree
 
 from catalog.db import Database
 from catalog.errors import HarvestError, UnavailableError
-from catalog.opsdb.schema import upgrade
+from catalog.opsdb.migrate import upgrade
 from catalog.registry.oai import OaiService, parse_datestamp
 from catalog.registry.resumption import Resumption, parse_token, write_token
 from catalog.registry.schemas import SchemaSet

@@ -18,9 +18,9 @@ from catalog.adql.kinds import literal
 from catalog.adql.mathematics import Dialect, Sql, divide, verbatim
 from catalog.adql.nodes import FunctionCall
 from catalog.adql.signatures import NUMBER, TEXT, Fault, Form, Function, Result
+from catalog.vo.spectrum import SPEED_OF_LIGHT
 from catalog.vo.table import Column
 from catalog.vo.types import Datatype
-from catalog.vo.units import SPEED_OF_LIGHT
 
 __all__ = ["FUNCTIONS", "conversion"]
 

@@ -17,7 +17,7 @@ from astropy.wcs import WCS
 
 from catalog.ingest.fits.keywords import Keywords
 from catalog.ingest.fits.structure import Hdu
-from catalog.vo.units import SPEED_OF_LIGHT
+from catalog.vo.spectrum import SPEED_OF_LIGHT
 
 __all__ = ["Axes", "Band", "read_axes", "read_band"]
 

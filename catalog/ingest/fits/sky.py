@@ -1,7 +1,7 @@
 """Where the data of a FITS file lie on the sky, in ICRS.
 
 The centre and outline of the pixels come first; then the reference point of a celestial WCS without pixels; then the
-pointing or target that plain keywords name. Distortions are left out, as in `catalog.vo.region.wcs_region`.
+pointing or target that plain keywords name. Distortions are left out, as in `catalog.vo.region.wcs.wcs_region`.
 """
 
 from __future__ import annotations
@@ -27,9 +27,8 @@ from catalog.vo.region import (
     enclosing_circle,
     hull_of_points,
     polygon_area,
-    wcs_footprint,
-    wcs_region,
 )
+from catalog.vo.region.wcs import wcs_footprint, wcs_region
 
 __all__ = ["Place", "join_places", "read_pixels", "read_pointing", "read_reference_point"]
 

@@ -1,4 +1,4 @@
-"""Run steps on the connection that `catalog.opsdb.schema` gives; Alembic executes this file, nobody imports it."""
+"""Run steps on the connection that `catalog.opsdb.migrate` gives; Alembic executes this file, nobody imports it."""
 
 from __future__ import annotations
 

@@ -1,11 +1,13 @@
-"""Regions of the sky: DALI 1.1 section 3.3.6 and 3.3.7 shapes, their legacy text form, and geometry on the sphere."""
+"""Regions of the sky: DALI 1.1 section 3.3.6 and 3.3.7 shapes, their legacy text form, and geometry on the sphere.
+
+The footprint of a FITS header stands apart, in `catalog.vo.region.wcs`: it loads much of astropy.
+"""
 
 from catalog.vo.region.hull import bounding_cap, enclosing_circle, hull_of_points, unit_box
 from catalog.vo.region.scan import scan_footprints
 from catalog.vo.region.shapes import Circle, Polygon
 from catalog.vo.region.sphere import centroid, contains, normalise_winding, polygon_area
 from catalog.vo.region.text import format_circle, format_polygon, format_region, parse_region
-from catalog.vo.region.wcs import wcs_footprint, wcs_region
 
 __all__ = [
     "Circle",
@@ -23,6 +25,4 @@ __all__ = [
     "polygon_area",
     "scan_footprints",
     "unit_box",
-    "wcs_footprint",
-    "wcs_region",
 ]

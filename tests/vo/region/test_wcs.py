@@ -23,9 +23,8 @@ from catalog.vo.region import (
     format_region,
     normalise_winding,
     parse_region,
-    wcs_footprint,
-    wcs_region,
 )
+from catalog.vo.region.wcs import wcs_footprint, wcs_region
 
 ASTROPY = Path(astropy.__file__).parent
 FILES = sorted(ASTROPY.rglob("tests/data/**/*.fits*")) + sorted(ASTROPY.rglob("tests/**/*.hdr"))
