@@ -572,7 +572,7 @@ def test_what_nobody_foresaw_is_one_line_and_verbose_shows_more(
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("inside\nout")
 
-    monkeypatch.setattr("catalog.wiring.catalog.Catalog.query", fail)
+    monkeypatch.setattr("catalog.wiring.Catalog.query", fail)
     done = run("query", COUNT, "--db", filled)
     assert (done.code, done.out) == (1, b"")
     assert one_line(done.err) == "catalog: unforeseen ZeroDivisionError: inside"

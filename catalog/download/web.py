@@ -14,6 +14,7 @@ from urllib.parse import urljoin, urlsplit
 
 from catalog.errors import AuthorizationError, CatalogError, NotFoundError, UnavailableError, UsageError
 from catalog.settings.oidc import is_safe_url
+from catalog.settings.section import is_plain
 
 __all__ = ["Answer", "Web", "origin_of"]
 
@@ -77,7 +78,7 @@ class Web:
         self._home = origin_of(service)
         if token is not None and not is_safe_url(service):
             raise UsageError("a token is sent by https only, or on this machine")
-        if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
+        if token is not None and not is_plain(token):
             raise UsageError("the token has characters that no token has")
         self._token = token
         self._timeout_s = timeout_s

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPException
 from typing import Literal
 from urllib.error import HTTPError
@@ -126,7 +127,8 @@ def check_harvest(url: str, store: RecordStore) -> Iterator[Finding]:
 
 
 def _column(who: str, name: str, column: Column) -> Iterator[Finding]:
-    for validate, text in ((validate_ucd, column.ucd), (validate_unit, column.unit)):
+    checks = ((partial(validate_ucd, takes_namespaces=True), column.ucd), (validate_unit, column.unit))
+    for validate, text in checks:
         try:
             if text:
                 validate(text)

@@ -139,6 +139,8 @@ def _still_there(connection: sa.Connection, rows: sa.Table, kept: _Row, shown: S
 
 def _moc(connection: sa.Connection, rows: sa.Table, collection: str, order: int, old: _Row | None, shown: Shown) -> str:
     """The MOC of the packages of a programme; laid over an old one, of those that were resolved since."""
+    from catalog.registry.moc import lay_over  # loads much of astropy, which only the keeper of the registry needs
+
     c = rows.c
     query = (
         sa.select(c.s_region, c.s_ra, c.s_dec)
@@ -147,8 +149,6 @@ def _moc(connection: sa.Connection, rows: sa.Table, collection: str, order: int,
     )
     if old is not None:
         query = query.where(c.resolved_at > old.resolved_until)
-    from catalog.registry.moc import lay_over  # loads much of astropy, which only the keeper of the registry needs
-
     found = connection.execution_options(yield_per=_REGIONS).execute(query).partitions()
     return lay_over(old.moc if old is not None else "", found, order=order)
 

@@ -15,9 +15,9 @@ __all__ = ["lay_over", "union"]
 
 
 def union(mocs: Sequence[str]) -> str:
-    """What at least one of several maps covers."""
+    """What at least one of two or more maps covers."""
     first, *others = map(MOC.from_string, mocs)
-    return _written(first.union(*others) if others else first)
+    return _written(first.union(*others))
 
 
 def lay_over(moc: str, rows: Iterable[Sequence[Sequence[Any]]], *, order: int) -> str:

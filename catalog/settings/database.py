@@ -40,4 +40,4 @@ class AttachedSettings(Section):
     enums: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
     """``table.column`` to a map from their value to ours."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)

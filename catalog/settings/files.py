@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from catalog.settings.section import JSON_OBJECT, LISTED, Section
+from catalog.settings.section import JSON_OBJECT, LISTED, Section, is_plain
 
 __all__ = ["FileSettings", "ServedLocation"]
 
@@ -58,8 +58,8 @@ class ServedLocation(Section):
         if value is None:
             return None
         parts = urlsplit(value)
-        is_plain = not (parts.query or parts.fragment or parts.username or parts.password)
-        if parts.scheme not in ("http", "https") or not parts.hostname or not is_plain or not _is_plain(value):
+        is_bare = not (parts.query or parts.fragment or parts.username or parts.password)
+        if parts.scheme not in ("http", "https") or not parts.hostname or not is_bare or not is_plain(value):
             raise ValueError("expected a URL such as https://archive.example.org/raw, without a name, password or '?'")
         return value.rstrip("/")
 
@@ -73,10 +73,6 @@ class ServedLocation(Section):
         if self.bucket is not None and self.endpoint is None:
             raise ValueError("a location with a bucket needs its endpoint, such as https://s3.example.org")
         return self
-
-
-def _is_plain(text: str) -> bool:
-    return text.isascii() and text.isprintable() and " " not in text
 
 
 class FileSettings(Section):

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from catalog.settings.section import JSON_ARRAY, Section
+from catalog.settings.section import JSON_ARRAY, Section, is_plain
 
 __all__ = ["IssuerSettings", "OidcSettings", "is_safe_url"]
 
@@ -23,10 +23,9 @@ def is_safe_url(url: str) -> bool:
         host, port = parts.hostname, parts.port
     except ValueError:
         return False
-    is_plain = url.isascii() and url.isprintable() and " " not in url
     is_bare = not (parts.fragment or parts.username or parts.password)
     is_near = parts.scheme == "http" and host in _LOOPBACK
-    return bool(host and port != 0 and is_plain and is_bare and (parts.scheme == "https" or is_near))
+    return bool(host and port != 0 and is_plain(url) and is_bare and (parts.scheme == "https" or is_near))
 
 
 class IssuerSettings(Section):

@@ -7,13 +7,18 @@ import re
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-__all__ = ["JSON_ARRAY", "JSON_OBJECT", "LISTED", "Section", "listed"]
+__all__ = ["JSON_ARRAY", "JSON_OBJECT", "LISTED", "Section", "is_plain", "listed"]
 
 
 class Section(BaseModel):
     """Some settings that belong together: frozen, and a key that is not known is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text is ASCII without blanks and control characters, as URLs and tokens are."""
+    return text.isascii() and text.isprintable() and " " not in text
 
 
 def listed(value: object) -> object:

@@ -63,7 +63,7 @@ class ServiceSettings(Section):
     def _networks(cls, value: object) -> object:
         parts = listed(value)
         try:
-            return tuple(ip_network(part) for part in parts) if isinstance(parts, list | tuple) else value
+            return tuple(ip_network(part) for part in parts if part) if isinstance(parts, list | tuple) else value
         except ValueError as error:
             raise ValueError(f"expected addresses and networks, such as 127.0.0.1 and 10.0.0.0/8: {error}") from None
 

@@ -24,13 +24,17 @@ def validate_unit(text: str) -> None:
             raise ValueError(f"'{text}' is not a unit in the syntax of VOUnits: {error}") from None
 
 
-def validate_ucd(text: str) -> None:
+def validate_ucd(text: str, *, takes_namespaces: bool = False) -> None:
     """Check that the text is a UCD1+ made of words of the official list, each in a place that it may have.
+
+    Args:
+        text: The UCD.
+        takes_namespaces: Whether words may have a namespace before them; in others than ``ivoa`` any word is good.
 
     Raises:
         ValueError: It is not; the message gives the reason.
     """
     try:
-        parse_ucd(text, check_controlled_vocabulary=True, has_colon=True)
+        parse_ucd(text, check_controlled_vocabulary=True, has_colon=takes_namespaces)
     except ValueError as error:
         raise ValueError(f"'{text}' is not a UCD1+: {error}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from catalog.access import ANONYMOUS
 from catalog.assets import asset_path
 from catalog.errors import NotFoundError, SettingsError
 from catalog.opsdb.models import PackagePublication, RawDataPackage, RawDataPackageMetadata
+from catalog.registry.check import check_content
 from catalog.registry.placeholders import find_placeholders, is_reserved
 from catalog.registry.records import Creator, Rights
 from catalog.registry.resources import CREATED, UPDATED, Resource, render_dublin_core, render_voresource
@@ -21,6 +23,9 @@ from catalog.registry.schemas import SchemaSet
 from catalog.scs import parse_cone
 from catalog.settings import AccessSettings, DatabaseSettings, PublicationSettings, RegistrySettings, ServiceSettings
 from catalog.vo.ivoid import parse_ivoid
+from catalog.vo.table import Column, Table
+from catalog.vo.tableset import TableSchema
+from catalog.vo.types import Datatype
 
 XSI_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 TIME = "2026-05-01T12:00:00Z"
@@ -56,9 +61,21 @@ def test_the_judge_finds_faults(filled: Catalog, schemas: SchemaSet) -> None:
     assert schemas.problems(document.replace(b"<flag>indexed</flag>", b"<flag>indexed</flag><productTypeServed/>"))
 
 
-def test_a_record_with_everything_is_valid(filled: Catalog, schemas: SchemaSet) -> None:
-    from dataclasses import replace
+def test_columns_whose_ucd_or_unit_is_none_are_found(filled: Catalog) -> None:
+    wrong = (
+        Column("a", Datatype.DOUBLE, ucd="meta.nonsense", unit="deg"),
+        Column("b", Datatype.DOUBLE, ucd="ivoa:pos.eq.ra", unit="degres"),
+        Column("c", Datatype.DOUBLE, ucd="pos.eq.ra;meta.main"),
+    )
+    resource = by_kind(filled)["service"]
+    schema = TableSchema(name="s", title="S", description="s", tables=(Table("s.t", wrong),))
+    ucd, unit = check_content([replace(resource, schemas=(schema,))], is_demonstration=True)
+    assert (ucd.level, ucd.where, unit.level, unit.where) == ("error", resource.identifier) * 2
+    assert ucd.message.startswith("s.t.a: 'meta.nonsense' is not a UCD1+: ")
+    assert unit.message.startswith("s.t.b: 'degres' is not a unit in the syntax of VOUnits: ")
 
+
+def test_a_record_with_everything_is_valid(filled: Catalog, schemas: SchemaSet) -> None:
     full = replace(
         by_kind(filled)["collection"],
         short_name="A < B & C",
@@ -182,8 +199,6 @@ def test_placeholders_are_not_published_under_a_real_authority(database_url: str
 
 
 def test_placeholders_are_found(filled: Catalog) -> None:
-    from dataclasses import replace
-
     record = by_kind(filled)["organisation"]
     assert len(list(find_placeholders(record))) >= 3
     contact = record.contact.model_copy(update={"email": "archive@fyst-archive.org", "name": "Archive"})

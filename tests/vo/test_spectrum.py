@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 from catalog.vo.spectrum import ghz_to_m, m_to_ghz
 
 
-@pytest.mark.parametrize(("frequency", "wavelength"), [(315, 9.517221e-4), (250, 1.199170e-3), (898, 3.338446e-4)])
+@pytest.mark.parametrize(
+    ("frequency", "wavelength"),
+    [
+        (250, 1.199170e-3),
+        (315, 9.517221e-4),
+        (455, 6.588845e-4),
+        (495, 6.056413e-4),
+        (802, 3.738061e-4),
+        (898, 3.338446e-4),
+    ],
+)
 def test_frequencies_of_the_instruments(frequency: float, wavelength: float) -> None:
     assert ghz_to_m(frequency) == pytest.approx(wavelength, rel=1e-6)
     assert m_to_ghz(wavelength) == pytest.approx(frequency, rel=1e-6)
