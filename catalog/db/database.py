@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.orm import Session
 
+from catalog.closing import Closing
 from catalog.db.address import DialectName, dialect_of, parse_address, sqlite_path
 from catalog.db.batches import Batches
 from catalog.db.bulk import copy_rows
@@ -32,7 +33,7 @@ _LOGICAL_SCHEMAS = ("ops", "catalog", "ivoa", "fyst", "tap_schema", "uws")
 _BEGIN = "catalog_begin"  # execution option: how a transaction begins on SQLite
 
 
-class Database:
+class Database(Closing):
     """The operations database and what is published from it.
 
     Args:
@@ -218,12 +219,6 @@ class Database:
             batches.close()
         self._reader.close()
         self._engine.dispose()
-
-    def __enter__(self) -> Database:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _compile(self, statement: sa.Executable) -> Query:
         return compile_statement(statement, self._dialect, self._schemas)

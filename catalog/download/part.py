@@ -8,9 +8,9 @@ import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any
 
+from catalog.closing import Closing
 from catalog.errors import ResourceLimitError
 
 __all__ = ["DIGESTS", "Identity", "PartFile", "file_digest"]
@@ -48,7 +48,7 @@ def file_digest(path: Path, algorithm: str) -> str:
         return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
 
 
-class PartFile:
+class PartFile(Closing):
     """The bytes that are there. Close it, or use ``with``.
 
     Args:
@@ -145,14 +145,6 @@ class PartFile:
             self._facts.unlink(missing_ok=True)
         with suppress(OSError):
             self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _tell(self, identity: Identity) -> None:
         """Write down what the bytes are the beginning of."""

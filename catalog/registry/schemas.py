@@ -10,8 +10,9 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
+from catalog.closing import Closing
 from catalog.errors import SettingsError
 
 __all__ = ["SchemaSet"]
@@ -24,7 +25,7 @@ _LOCATION = re.compile(r'(schemaLocation\s*=\s*")[^"]*?([^"/\s]+\.xsd")')
 _TARGET = re.compile(r'targetNamespace\s*=\s*"([^"]+)"')
 
 
-class SchemaSet:
+class SchemaSet(Closing):
     """The schemas of a folder, as one; use ``with``.
 
     Args:
@@ -66,12 +67,6 @@ class SchemaSet:
     def close(self) -> None:
         """Remove the copies of the schemas. Safe to repeat."""
         shutil.rmtree(self._copies, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _driver(self, folder: Path) -> Path:
         """A schema that imports all others, from copies that lead to each other."""

@@ -12,9 +12,9 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from types import TracebackType
-from typing import IO, Self
+from typing import IO
 
+from catalog.closing import Closing
 from catalog.dali import UploadedFile, UploadedTable
 from catalog.db import TemporaryTable
 from catalog.errors import ParameterError, ResourceLimitError, UnavailableError, UsageError
@@ -50,7 +50,7 @@ class UploadLimits:
     """Of one table; more than that and their companions do not fit a row of PostgreSQL."""
 
 
-class Uploads:
+class Uploads(Closing):
     """The tables of one request. Close it, or use ``with``."""
 
     def __init__(self, tables: Sequence[StoredUpload] = ()) -> None:
@@ -69,14 +69,6 @@ class Uploads:
         """Let go of the rows. Safe to repeat."""
         for stored in self._tables:
             stored.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class UploadService:

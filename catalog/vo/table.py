@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from types import TracebackType
-from typing import Self
 
 import pyarrow as pa
 
+from catalog.closing import Closing
 from catalog.errors import CatalogError
 from catalog.vo.types import Datatype
 
@@ -146,7 +145,7 @@ class Info:
     content: str | None = None
 
 
-class TableStream:
+class TableStream(Closing):
     """Rows on their way: a `Table`, an iterator of Arrow record batches, and whether they were cut.
 
     Iterate once. Whoever opens a stream closes it: use ``with``. The batches' columns equal
@@ -220,11 +219,3 @@ class TableStream:
         close, self._close = self._close, None
         if close is not None:
             close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -9,8 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -24,6 +23,7 @@ from catalog.adql.statement import RowRule
 from catalog.broker.places import build_places
 from catalog.broker.service import Broker
 from catalog.broker.tapes import TapeService
+from catalog.closing import Closing
 from catalog.datalink.links import PUBLISHER_DID, describe_links
 from catalog.datalink.manifest import ManifestService
 from catalog.datalink.packages import PackageReader
@@ -137,7 +137,7 @@ def open_catalog(source: str | Settings | None = None) -> Catalog:
     return Catalog(load_settings().with_database(source))
 
 
-class Catalog:
+class Catalog(Closing):
     """The whole toolkit over one database. Close it, or use ``with``.
 
     Args:
@@ -608,14 +608,6 @@ class Catalog:
             runner.stop()
         self.database.close()
         self._job_store.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @contextmanager
     def _publishing(self) -> Iterator[sa.Connection]:
